@@ -204,6 +204,7 @@ struct Command {
   std::vector<char*> arguments;
   for (const std::string& argument : order.arguments) arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
+  signal(SIGPIPE, SIG_DFL);
   clearenv();
   for (const std::string& variable : order.environment) putenv(const_cast<char*>(variable.c_str()));
   sigset_t none;
