@@ -1,11 +1,10 @@
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <string>
-
-#include <gtest/gtest.h>
 
 #include "vmm/base/checked.h"
 #include "vmm/base/escape.h"
@@ -47,8 +46,7 @@ TEST(ResultTest, ErrorCarriesTheChainOfAttempts) {
   Result<int> failed = Quarter(6);
   ASSERT_FALSE(failed.has_value());
   EXPECT_EQ(failed.error().code(), ErrorCode::kInvalidArgument);
-  EXPECT_EQ(std::move(failed).error().Within("divide").ToString(),
-            "divide: second half: 3 is odd");
+  EXPECT_EQ(std::move(failed).error().Within("divide").ToString(), "divide: second half: 3 is odd");
 }
 
 TEST(ErrorTest, InnermostHintWins) {

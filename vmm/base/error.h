@@ -4,12 +4,12 @@
 // optionally what to do about it. It is a value: returned in Result<T>, printed once at the top.
 #pragma once
 
+#include <fmt/core.h>
+
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include <fmt/core.h>
 
 namespace hull {
 
@@ -22,10 +22,10 @@ enum class ErrorCode {
   kPermissionDenied,  // the host refused
   kUnavailable,       // it could be there, but is not now: peer gone, not running
   kTimedOut,
-  kCancelled,         // the user or an orderly stop ended it
-  kExhausted,         // memory, disk, descriptors, or a cap of hull's own
-  kUnsupported,       // understood and refused: hull or this host cannot do it
-  kCorrupt,           // data that should verify does not
+  kCancelled,    // the user or an orderly stop ended it
+  kExhausted,    // memory, disk, descriptors, or a cap of hull's own
+  kUnsupported,  // understood and refused: hull or this host cannot do it
+  kCorrupt,      // data that should verify does not
 };
 
 class [[nodiscard]] Error {

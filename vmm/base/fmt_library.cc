@@ -1,5 +1,5 @@
-// Debian ships {fmt} as a shared library only; hull links statically. This file compiles it once, so
-// that no other file pays for its header-only mode.
+// Debian ships {fmt} as a shared library only; hull links statically. This file compiles it once,
+// so that no other file pays for its header-only mode.
 #include <fmt/format-inl.h>
 
 FMT_BEGIN_NAMESPACE

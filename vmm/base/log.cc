@@ -1,12 +1,11 @@
 #include "vmm/base/log.h"
 
+#include <spdlog/sinks/base_sink.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <memory>
 #include <mutex>
-
-#include <spdlog/sinks/base_sink.h>
-#include <spdlog/spdlog.h>
 
 #include "vmm/base/escape.h"
 
@@ -29,7 +28,8 @@ spdlog::level::level_enum ToSpdlog(Level level) {
   return spdlog::level::off;
 }
 
-// Writes each line with one write(2), so that lines of several processes on one terminal do not mix.
+// Writes each line with one write(2), so that lines of several processes on one terminal do not
+// mix.
 class FdSink final : public spdlog::sinks::base_sink<std::mutex> {
  public:
   explicit FdSink(int fd) : fd_(fd) {}
@@ -64,7 +64,9 @@ void Start(std::string_view program, Level level, int fd) {
   Logger() = std::move(logger);
 }
 
-bool Enabled(Level level) { return level >= g_level.load(std::memory_order_relaxed); }
+bool Enabled(Level level) {
+  return level >= g_level.load(std::memory_order_relaxed);
+}
 
 void Write(Level level, std::string_view text) {
   if (!Logger()) Start("hull", g_level.load(std::memory_order_relaxed));

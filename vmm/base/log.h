@@ -3,6 +3,8 @@
 // What a guest can trigger goes through a RateLimit.
 #pragma once
 
+#include <fmt/core.h>
+
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -10,14 +12,12 @@
 #include <string_view>
 #include <utility>
 
-#include <fmt/core.h>
-
 namespace hull::log {
 
 enum class Level { kDebug, kInfo, kWarn, kError, kOff };
 
-// Sends messages at or above `level` to `fd` (default: standard error), each line "program: level: text".
-// Called once, first thing in main(). Thread-safe afterwards.
+// Sends messages at or above `level` to `fd` (default: standard error), each line "program: level:
+// text". Called once, first thing in main(). Thread-safe afterwards.
 void Start(std::string_view program, Level level, int fd = 2);
 
 bool Enabled(Level level);
@@ -26,7 +26,8 @@ void Write(Level level, std::string_view text);
 
 template <typename... Args>
 void Debug(fmt::format_string<Args...> format, Args&&... args) {
-  if (Enabled(Level::kDebug)) Write(Level::kDebug, fmt::format(format, std::forward<Args>(args)...));
+  if (Enabled(Level::kDebug))
+    Write(Level::kDebug, fmt::format(format, std::forward<Args>(args)...));
 }
 template <typename... Args>
 void Info(fmt::format_string<Args...> format, Args&&... args) {
@@ -38,7 +39,8 @@ void Warn(fmt::format_string<Args...> format, Args&&... args) {
 }
 template <typename... Args>
 void Error(fmt::format_string<Args...> format, Args&&... args) {
-  if (Enabled(Level::kError)) Write(Level::kError, fmt::format(format, std::forward<Args>(args)...));
+  if (Enabled(Level::kError))
+    Write(Level::kError, fmt::format(format, std::forward<Args>(args)...));
 }
 
 // Lets through `burst` messages, then one each `interval`. Thread-safe.

@@ -45,10 +45,10 @@ template <typename... Args>
   } while (false)
 
 // HULL_TRY_WITHIN("attempt", expression): the same, adding what was being attempted.
-#define HULL_TRY_WITHIN(attempt, ...)                                                \
-  do {                                                                               \
-    if (auto hull_try_result = (__VA_ARGS__); !hull_try_result.has_value())          \
-      return ::hull::Fail(std::move(hull_try_result).error().Within(attempt));       \
+#define HULL_TRY_WITHIN(attempt, ...)                                          \
+  do {                                                                         \
+    if (auto hull_try_result = (__VA_ARGS__); !hull_try_result.has_value())    \
+      return ::hull::Fail(std::move(hull_try_result).error().Within(attempt)); \
   } while (false)
 
 #define HULL_CONCATENATE_INNER(a, b) a##b
@@ -57,15 +57,15 @@ template <typename... Args>
 // HULL_ASSIGN(auto fd, Open(path)): declares (or assigns) from a Result, or returns its error.
 #define HULL_ASSIGN(target, ...) \
   HULL_ASSIGN_IMPL(HULL_CONCATENATE(hull_result_, __LINE__), target, __VA_ARGS__)
-#define HULL_ASSIGN_IMPL(result, target, ...)                               \
-  auto result = (__VA_ARGS__);                                              \
+#define HULL_ASSIGN_IMPL(result, target, ...)                                \
+  auto result = (__VA_ARGS__);                                               \
   if (!(result).has_value()) return ::hull::Fail(std::move(result).error()); \
   target = std::move(result).value()
 
 // HULL_ASSIGN_WITHIN("attempt", auto fd, Open(path)): the same, adding what was being attempted.
 #define HULL_ASSIGN_WITHIN(attempt, target, ...) \
   HULL_ASSIGN_WITHIN_IMPL(HULL_CONCATENATE(hull_result_, __LINE__), attempt, target, __VA_ARGS__)
-#define HULL_ASSIGN_WITHIN_IMPL(result, attempt, target, ...)                               \
-  auto result = (__VA_ARGS__);                                                              \
+#define HULL_ASSIGN_WITHIN_IMPL(result, attempt, target, ...)                                \
+  auto result = (__VA_ARGS__);                                                               \
   if (!(result).has_value()) return ::hull::Fail(std::move(result).error().Within(attempt)); \
   target = std::move(result).value()
