@@ -28,7 +28,7 @@ class Machine:
     kernel: str
     initramfs: str
     out_directory: str
-    memory: str = "3G"
+    memory_bytes: int = 3 << 30
     processors: int = 1
     count: bool = False
     iommu: str = "none"
@@ -39,7 +39,7 @@ class Machine:
         """QEMU's command line. `channels` maps each port to an open descriptor, `console` is written to."""
         accelerator = "tcg,thread=single"
         command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-                   "-name", "hull-lab", "-cpu", "max,+svm,+npt", "-m", self.memory, "-smp", str(self.processors),
+                   "-name", "hull-lab", "-cpu", "max,+svm,+npt", "-m", f"{self.memory_bytes >> 20}M", "-smp", str(self.processors),
                    "-kernel", self.kernel, "-initrd", self.initramfs]
         if self.count:
             # One virtual nanosecond is one instruction; idle time is skipped.

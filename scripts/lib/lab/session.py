@@ -1,5 +1,6 @@
 """One command in one lab, from the order to its exit status, with its streams."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -8,6 +9,7 @@ import sys
 import threading
 import time
 
+from . import terminal
 from .errors import EXIT_TIMEOUT, LabError
 from .machine import Machine, Running
 from .order import Order
@@ -75,10 +77,11 @@ class Session:
         self.boot_seconds = time.monotonic() - begun
         if self._verbose:
             print(f"lab: started after {self.boot_seconds:.2f} s", file=sys.stderr)
-        deadline = time.monotonic() + self._timeout if self._timeout is not None else None
-        if not self._wait_until(self._complete, deadline):
-            return self._end_late()
-        return self._result()
+        with terminal.raw(self.resize) if self._order.terminal else contextlib.nullcontext():
+            deadline = time.monotonic() + self._timeout if self._timeout is not None else None
+            if not self._wait_until(self._complete, deadline):
+                return self._end_late()
+            return self._result()
 
     def _result(self) -> int:
         if self._broken_pipe:

@@ -31,7 +31,8 @@ int TryOpenPort(const std::string& name) {
   return fd;
 }
 
-// The kernel learns of ports, and of the host's side being open, by messages that arrive some time after boot.
+// The kernel learns of ports, and of the host's side being open, by messages that arrive some time
+// after boot.
 int OpenPort(const std::string& name) {
   for (int waited_ms = 0; waited_ms < kPortPatienceMs; waited_ms += 10) {
     const int fd = TryOpenPort(name);

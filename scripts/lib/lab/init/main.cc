@@ -1,7 +1,7 @@
 // The lab's PID 1: prepares the emulated host, runs one command, and reports how it ended.
 //
-// /order in the initramfs, if there, is the order of a lab without shares whose streams go over the serial line.
-// Otherwise the order comes from the host over a virtio-serial port.
+// /order in the initramfs, if there, is the order of a lab without shares whose streams go over the
+// serial line. Otherwise the order comes from the host over a virtio-serial port.
 #include <unistd.h>
 
 #include "order.h"

@@ -22,7 +22,9 @@ namespace {
 
 constexpr size_t kBufferBytes = 128 << 10;
 
-void SetNonBlocking(int fd) { fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); }
+void SetNonBlocking(int fd) {
+  fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+}
 
 // One stream of the command on its way to the host.
 class OutStream {
@@ -49,8 +51,8 @@ class OutStream {
     return Flush();
   }
 
-  // Called after the command's end: takes what is in the pipe now, and does not wait for what processes left behind
-  // might still write.
+  // Called after the command's end: takes what is in the pipe now, and does not wait for what
+  // processes left behind might still write.
   void Drain() {
     for (;;) {
       while (!Idle()) {
@@ -171,7 +173,8 @@ class InStream {
         return true;
       }
       if (written < 0 && (errno == EAGAIN || errno == EINTR)) return false;
-      // The command closed its input. What still comes is read and dropped, so that the host is not held up.
+      // The command closed its input. What still comes is read and dropped, so that the host is not
+      // held up.
       if (!terminal_) close(sink_);
       sink_ = -1;
     }
@@ -202,7 +205,8 @@ struct Command {
 
 [[noreturn]] void Exec(const Order& order) {
   std::vector<char*> arguments;
-  for (const std::string& argument : order.arguments) arguments.push_back(const_cast<char*>(argument.c_str()));
+  for (const std::string& argument : order.arguments)
+    arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
   signal(SIGPIPE, SIG_DFL);
   clearenv();
@@ -292,7 +296,8 @@ class Control {
   std::string pending_;
 };
 
-// Reaps everything that has ended, as PID 1 must. True when `process` was among it, with its status.
+// Reaps everything that has ended, as PID 1 must. True when `process` was among it, with its
+// status.
 bool Reap(pid_t process, int* status) {
   bool found = false;
   int one = 0;
@@ -326,7 +331,8 @@ void RunCommand(const Order& order, const Channels& channels) {
   int status = 0;
   for (bool running = true; running;) {
     std::vector<pollfd> entries{{.fd = children, .events = POLLIN, .revents = 0}};
-    if (!channels.framed) entries.push_back({.fd = channels.control, .events = POLLIN, .revents = 0});
+    if (!channels.framed)
+      entries.push_back({.fd = channels.control, .events = POLLIN, .revents = 0});
     output.Watch(entries);
     error.Watch(entries);
     input.Watch(entries);

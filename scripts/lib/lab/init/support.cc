@@ -18,7 +18,8 @@ int g_error_channel = -1;
 void WriteKernelLog(const char* text) {
   const int fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
   if (fd < 0) return;
-  // <3>: errors pass the console's quiet level, so they reach the host even before any port is open.
+  // <3>: errors pass the console's quiet level, so they reach the host even before any port is
+  // open.
   dprintf(fd, "<3>lab: %s\n", text);
   close(fd);
 }
@@ -51,7 +52,9 @@ void Die(const char* format, ...) {
   PowerOff();
 }
 
-void SetErrorChannel(int fd) { g_error_channel = fd; }
+void SetErrorChannel(int fd) {
+  g_error_channel = fd;
+}
 
 void PowerOff() {
   sync();

@@ -1,7 +1,8 @@
 // What every part of the lab's init needs: logging, the end, small files.
 //
-// This program is PID 1 of an emulated machine that lives for one command. It is built by the lab itself
-// (scripts/lib/lab/initramfs.py) as one static binary, so it depends on nothing but libc and libstdc++.
+// This program is PID 1 of an emulated machine that lives for one command. It is built by the lab
+// itself (scripts/lib/lab/initramfs.py) as one static binary, so it depends on nothing but libc and
+// libstdc++.
 #ifndef HULL_SCRIPTS_LAB_INIT_SUPPORT_H_
 #define HULL_SCRIPTS_LAB_INIT_SUPPORT_H_
 
@@ -15,10 +16,12 @@ namespace lab {
 // Writes one line to the kernel's log, which the host side keeps and shows when the lab dies.
 [[gnu::format(printf, 1, 2)]] void Log(const char* format, ...);
 
-// Logs the reason with errno's text, tells the host if a control channel is set, and switches the machine off.
+// Logs the reason with errno's text, tells the host if a control channel is set, and switches the
+// machine off.
 [[noreturn, gnu::format(printf, 1, 2)]] void Die(const char* format, ...);
 
-// The descriptor on which Die() tells the host its reason as an "error" line; -1 (the default) for none.
+// The descriptor on which Die() tells the host its reason as an "error" line; -1 (the default) for
+// none.
 void SetErrorChannel(int fd);
 
 [[noreturn]] void PowerOff();

@@ -48,9 +48,9 @@ void MakeModuleNodes() {
     mode_t permissions;
   };
   constexpr Node kNodes[] = {
-      {"/dev/net/tun", S_IFCHR, 10, 200, 0666},    {"/dev/fuse", S_IFCHR, 10, 229, 0666},
-      {"/dev/vhost-net", S_IFCHR, 10, 238, 0600},  {"/dev/vhost-vsock", S_IFCHR, 10, 241, 0600},
-      {"/dev/vfio/vfio", S_IFCHR, 10, 196, 0666},  {"/dev/loop-control", S_IFCHR, 10, 237, 0660},
+      {"/dev/net/tun", S_IFCHR, 10, 200, 0666},   {"/dev/fuse", S_IFCHR, 10, 229, 0666},
+      {"/dev/vhost-net", S_IFCHR, 10, 238, 0600}, {"/dev/vhost-vsock", S_IFCHR, 10, 241, 0600},
+      {"/dev/vfio/vfio", S_IFCHR, 10, 196, 0666}, {"/dev/loop-control", S_IFCHR, 10, 237, 0660},
       {"/dev/cuse", S_IFCHR, 10, 203, 0600},
   };
   for (const Node& node : kNodes) {
@@ -107,7 +107,8 @@ void FinishSystem() {
   setrlimit(RLIMIT_NOFILE, &files);
 }
 
-// Puts back what lies under a directory that a fresh tmpfs now covers: a checkout in /tmp stays visible.
+// Puts back what lies under a directory that a fresh tmpfs now covers: a checkout in /tmp stays
+// visible.
 void Uncover(const std::string& path) {
   const std::string plain = std::string(kState) + "/root" + path;
   struct stat status {};
@@ -147,7 +148,8 @@ void SwitchRoot(const std::string& root) {
 void Coldplug() {
   // No udev: drivers of the PCI devices that the user added are loaded here, by their modaliases.
   const int result = system(
-      "cat /sys/bus/pci/devices/*/modalias 2>/dev/null | sort -u | xargs -r modprobe -qab >/dev/null 2>&1");
+      "cat /sys/bus/pci/devices/*/modalias 2>/dev/null | sort -u | xargs -r modprobe -qab "
+      ">/dev/null 2>&1");
   if (result == -1) Log("cannot load the drivers of PCI devices: %s", strerror(errno));
 }
 
@@ -164,7 +166,8 @@ void LoadModules() {
     const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0) Die("cannot open the module %s", path.c_str());
     if (syscall(SYS_finit_module, fd, "", 0) != 0 && errno != EEXIST) {
-      // The KVM modules refuse a machine that lacks them; the command that needs them will say so itself.
+      // The KVM modules refuse a machine that lacks them; the command that needs them will say so
+      // itself.
       Log("cannot load %s: %s", path.c_str(), strerror(errno));
     }
     close(fd);
@@ -196,11 +199,13 @@ void EnterSharedRoot(const Order& order) {
   Mount("tmpfs", "/home/lab", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=80%");
   for (const std::string& path : order.keep) Uncover(path);
   if (!order.modules.empty()) {
-    Mount((std::string(kState) + "/host" + order.modules).c_str(), "/lib/modules", nullptr, MS_BIND);
+    Mount((std::string(kState) + "/host" + order.modules).c_str(), "/lib/modules", nullptr,
+          MS_BIND);
   }
   if (!order.out.empty()) {
     // cache=none: what the command writes is on the host when the write returns.
-    Mount("out", order.out, "9p", 0, "trans=virtio,version=9p2000.L,msize=512000,cache=none,access=any");
+    Mount("out", order.out, "9p", 0,
+          "trans=virtio,version=9p2000.L,msize=512000,cache=none,access=any");
   }
   MountStore(order);
   FinishSystem();

@@ -1,0 +1,171 @@
+#!/usr/bin/python3
+"""Tests of the lab itself: streams, exit statuses, deadlines, what comes back, and that nothing is left behind."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+_HERE = os.path.dirname(os.path.realpath(__file__))
+_LAB = os.path.join(_HERE, "..", "..", "scripts", "lab")
+_DEADLINE = 120
+
+
+def lab(*words: str, **options) -> subprocess.CompletedProcess:
+    return subprocess.run([_LAB, *words], capture_output=True, timeout=_DEADLINE, check=False,
+                          **{"stdin": subprocess.DEVNULL, **options} if "input" not in options else options)
+
+
+def children_named(name: str) -> list[int]:
+    """Process ids of this program's descendants with that name."""
+    listing = subprocess.run(["ps", "-eo", "pid=,ppid=,comm="], check=True, capture_output=True, text=True).stdout
+    parents, names = {}, {}
+    for line in listing.splitlines():
+        pid, parent, command = line.split(None, 2)
+        parents[int(pid)], names[int(pid)] = int(parent), command
+    found = []
+    for pid, command in names.items():
+        ancestor = pid
+        while ancestor in parents and ancestor != os.getpid():
+            ancestor = parents[ancestor]
+        if ancestor == os.getpid() and command.startswith(name):
+            found.append(pid)
+    return found
+
+
+class LabTest(unittest.TestCase):
+
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = tempfile.mkdtemp(prefix="lab-test-")
+        cls.hello = os.path.join(cls.directory, "kvm_hello")
+        subprocess.run(["g++", "-std=c++20", "-O1", "-static", "-o", cls.hello, os.path.join(_HERE, "kvm_hello.cc")],
+                       check=True)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.directory)
+
+    def setUp(self):
+        self.addCleanup(os.chdir, os.getcwd())
+        self.place = os.path.join(self.directory, self.id().rpartition(".")[2])
+        os.mkdir(self.place)
+        os.chdir(self.place)
+
+    def test_streams_stay_apart_and_the_exit_status_is_the_commands(self):
+        done = lab("run", "--", "sh", "-c", "echo out; echo error >&2; pwd; exit 42")
+        self.assertEqual(done.stdout.decode(), f"out\n{self.place}\n")
+        self.assertEqual(done.stderr.decode(), "error\n")
+        self.assertEqual(done.returncode, 42)
+        self.assertFalse(os.path.exists("lab-out"))
+
+    def test_a_command_killed_by_a_signal_gives_128_and_the_signal(self):
+        self.assertEqual(lab("run", "--", "sh", "-c", "kill -KILL $$").returncode, 137)
+
+    def test_a_missing_command_gives_127(self):
+        done = lab("run", "--", "no-such-command")
+        self.assertEqual(done.returncode, 127)
+        self.assertIn(b"no-such-command", done.stderr)
+
+    def test_binary_data_passes_both_ways_unchanged(self):
+        sent = os.urandom(50 << 20)
+        done = lab("run", "--", "tee", "/dev/stderr", input=sent)
+        self.assertEqual(done.returncode, 0)
+        wanted = hashlib.sha256(sent).hexdigest()
+        self.assertEqual(hashlib.sha256(done.stdout).hexdigest(), wanted)
+        self.assertEqual(hashlib.sha256(done.stderr).hexdigest(), wanted)
+
+    def test_output_appears_while_the_command_runs(self):
+        with subprocess.Popen([_LAB, "run", "--", "sh", "-c", "echo now; sleep 60"], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE) as process:
+            begun = time.monotonic()
+            self.assertEqual(process.stdout.readline(), b"now\n")
+            self.assertLess(time.monotonic() - begun, 50)
+            # Ctrl-C goes to the command, which ends by it.
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(20), 130)
+
+    def test_a_timeout_gives_124_and_leaves_no_machine(self):
+        before = set(os.listdir(tempfile.gettempdir()))
+        done = lab("run", "--timeout", "1", "--", "sleep", "100")
+        self.assertEqual(done.returncode, 124)
+        self.assertIn(b"no end after 1 s", done.stderr)
+        self.assertEqual(children_named("qemu"), [])
+        self.assertEqual({name for name in set(os.listdir(tempfile.gettempdir())) - before if "lab" in name}, set())
+
+    def test_killing_the_lab_ends_its_machine(self):
+        with subprocess.Popen([_LAB, "run", "--", "sh", "-c", "echo up; sleep 100"], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE) as process:
+            process.stdout.readline()
+            machines = children_named("qemu")
+            self.assertEqual(len(machines), 1)
+            process.kill()
+            process.wait()
+        deadline = time.monotonic() + 10
+        while os.path.exists(f"/proc/{machines[0]}/exe") and time.monotonic() < deadline:
+            time.sleep(0.1)
+        self.assertFalse(os.path.exists(f"/proc/{machines[0]}/exe"))
+
+    def test_a_crash_of_the_labs_kernel_gives_125_and_its_last_words(self):
+        done = lab("run", "--", "sh", "-c", "echo c > /proc/sysrq-trigger; sleep 60")
+        self.assertEqual(done.returncode, 125)
+        self.assertIn(b"sysrq_handle_crash", done.stderr)
+        self.assertIn(b"lab: the lab's kernel crashed", done.stderr)
+
+    def test_files_in_lab_out_come_back_and_others_do_not(self):
+        marker = os.path.join(self.place, "written-in-the-lab")
+        done = lab("run", "--out", "results", "--", "sh", "-c", f"echo kept > $LAB_OUT/file; echo lost > {marker}")
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        with open("results/file", encoding="ascii") as handle:
+            self.assertEqual(handle.read(), "kept\n")
+        self.assertFalse(os.path.exists(marker))
+
+    def test_a_guest_runs_under_kvm_and_counts_are_given(self):
+        done = lab("run", "--count", "--show", self.directory, "--", "lab-count", "-o", "/run/lab/out/counts", self.hello)
+        self.assertEqual((done.returncode, done.stdout), (0, b"hello\n"), done.stderr)
+        with open("lab-out/counts", encoding="ascii") as handle:
+            counts = json.load(handle)
+        self.assertEqual(counts["exit_status"], 0)
+        # Five characters and the halt are an exit each; page faults and the like add a few.
+        self.assertTrue(6 <= counts["vm_exits"] < 40, counts)
+        self.assertTrue(0.1 < counts["virtual_ms"] < 20, counts)
+        self.assertTrue(10 < counts["system_calls"] < 200, counts)
+
+    def test_what_containers_need_of_a_host_is_there(self):
+        script = ("set -e; unshare --user --map-root-user --pid --fork --mount-proc true; "
+                  "grep -qw memory /sys/fs/cgroup/cgroup.subtree_control; test -d /sys/kernel/debug/kvm; "
+                  "test -e /sys/kernel/tracing/events/kvm; ip link show lo | grep -q UP; "
+                  "touch /etc/a /var/lib/hull/b /tmp/c $HOME/d; exec 3<>/dev/net/tun; nproc")
+        done = lab("run", "--smp", "2", "--memory", "1G", "--", "bash", "-c", script)
+        self.assertEqual((done.returncode, done.stdout), (0, b"2\n"), done.stderr)
+
+    def test_an_extra_device_has_an_iommu_group_and_its_driver(self):
+        done = lab("run", "--device", "drive:file=/dev/zero,format=raw,if=none,id=d,readonly=on,snapshot=on", "--device",
+                   "edu", "--", "sh", "-c",
+                   "for d in /sys/bus/pci/devices/*; do "
+                   "test $(cat $d/vendor) = 0x1234 && readlink $d/iommu_group; done; modprobe vfio-pci")
+        self.assertIn(b"iommu_groups/", done.stdout, done.stderr)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_a_terminal_has_the_callers_size(self):
+        done = subprocess.run(["script", "-qec", f"stty rows 33 cols 77; {_LAB} run --tty -- sh -c 'tty; stty size'",
+                               "/dev/null"], stdin=subprocess.DEVNULL, capture_output=True, timeout=_DEADLINE,
+                              check=False)
+        self.assertIn(b"/dev/pts/0\r\n33 77\r\n", done.stdout)
+        self.assertEqual(done.returncode, 0)
+
+    def test_the_intel_lab_runs_a_guest_and_brings_back_both_streams(self):
+        done = lab("vtx", "--file", f"{self.hello}:/bin/kvm_hello", "--timeout", "60", "--", "sh", "-c",
+                   "kvm_hello; cat /sys/module/kvm_intel/parameters/ept; echo error >&2; exit 3")
+        self.assertEqual((done.stdout, done.returncode), (b"hello\nY\n", 3), done.stderr)
+        self.assertEqual(done.stderr, b"error\n")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[1:]], verbosity=2)
