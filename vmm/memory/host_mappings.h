@@ -1,0 +1,23 @@
+// Where guest memory lies in this process: for KVM's memslots (vmm/kvm) and for nothing else.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "vmm/memory/guest_memory.h"
+
+namespace hull {
+
+class HostMappings {
+ public:
+  struct Mapping {
+    GuestRange range;
+    uint64_t host_address;  // as KVM_SET_USER_MEMORY_REGION wants it
+    bool read_only;         // KVM_MEM_READONLY
+  };
+
+  // One for each region, by guest address. Valid as long as `memory` lives.
+  static std::vector<Mapping> Of(const GuestMemory& memory);
+};
+
+}  // namespace hull
