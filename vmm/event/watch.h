@@ -18,7 +18,8 @@ class Watch {
   using Callback = std::function<void()>;
 
   // Both directions are off at first. `fd` stays the caller's and outlives the watch (or its Stop).
-  // kPermissionDenied for a descriptor that cannot be waited for (a regular file).
+  // It must be of a kind that can be waited for: a regular file cannot (HULL_CHECK at the first
+  // wait).
   static Result<std::unique_ptr<Watch>> Create(EventLoop& loop, int fd, Callback on_readable,
                                                Callback on_writable = nullptr);
   ~Watch();

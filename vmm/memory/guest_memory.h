@@ -97,7 +97,7 @@ class GuestMemory {
   // The region that holds all of the piece, or null.
   const Region* Find(GuestAddress at, uint64_t size_bytes) const;
 
-  std::vector<Region> regions_;  // by address; few, so searched in order
+  std::vector<Region> regions_;           // by address; few, so searched in order
   std::vector<GuestRange> shared_files_;  // in kReadOnly regions: not to be written
 };
 

@@ -9,13 +9,14 @@
 namespace hull {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "virtio is little-endian, as are our hosts");
+static_assert(std::endian::native == std::endian::little,
+              "virtio is little-endian, as are our hosts");
 
 template <typename T>
 std::atomic_ref<T> AtomicAt(std::byte* data, uint64_t size_bytes, uint64_t offset) {
   HULL_CHECK(offset <= size_bytes && sizeof(T) <= size_bytes - offset);
-  // SAFETY: inside the slice by the check above; its start and the offset are aligned (checked below),
-  // and guest memory has no other type than the one that is read here.
+  // SAFETY: inside the slice by the check above; its start and the offset are aligned (checked
+  // below), and guest memory has no other type than the one that is read here.
   T* object = reinterpret_cast<T*>(data + offset);
   HULL_CHECK(reinterpret_cast<uintptr_t>(object) % alignof(T) == 0);
   return std::atomic_ref<T>(*object);

@@ -1,3 +1,4 @@
+#include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -5,8 +6,6 @@
 #include <cstring>
 #include <string>
 #include <string_view>
-
-#include <gtest/gtest.h>
 
 #include "vmm/base/unique_fd.h"
 #include "vmm/memory/guest_memory.h"
@@ -85,14 +84,21 @@ TEST_F(GuestMemoryTest, AccessOutsideOrAcrossARegionFindsNothing) {
     bool writable;
   };
   for (const Case& c : {
-           Case{0, 4 * kPage, true, true}, Case{0, 4 * kPage + 1, false, false},
-           Case{4 * kPage, 1, false, false}, Case{4 * kPage - 1, 1, true, true},
+           Case{0, 4 * kPage, true, true},
+           Case{0, 4 * kPage + 1, false, false},
+           Case{4 * kPage, 1, false, false},
+           Case{4 * kPage - 1, 1, true, true},
            Case{0xfffff, 2, false, false},  // begins in the hole
-           Case{0x101fff, 1, true, true}, Case{0x101fff, 2, false, false},  // two regions
-           Case{0x102000, 1, true, false}, Case{0x103fff, 1, true, false},
-           Case{0x104000, 1, false, false}, Case{0, UINT64_MAX, false, false},
-           Case{1, UINT64_MAX, false, false}, Case{UINT64_MAX, 1, false, false},
-           Case{UINT64_MAX, UINT64_MAX, false, false}, Case{0, 0, false, false},
+           Case{0x101fff, 1, true, true},
+           Case{0x101fff, 2, false, false},  // two regions
+           Case{0x102000, 1, true, false},
+           Case{0x103fff, 1, true, false},
+           Case{0x104000, 1, false, false},
+           Case{0, UINT64_MAX, false, false},
+           Case{1, UINT64_MAX, false, false},
+           Case{UINT64_MAX, 1, false, false},
+           Case{UINT64_MAX, UINT64_MAX, false, false},
+           Case{0, 0, false, false},
        }) {
     EXPECT_EQ(memory_.Readable(GuestAddress(c.at), c.size_bytes).has_value(), c.readable) << c.at;
     EXPECT_EQ(memory_.Writable(GuestAddress(c.at), c.size_bytes).has_value(), c.writable) << c.at;
@@ -111,7 +117,8 @@ TEST_F(GuestMemoryTest, RegionsThatAreNotPagesOrOverlapAreRefused) {
   EXPECT_FALSE(memory_.AddRegion(Range(0x200001, kPage), GuestAccess::kReadWrite));
   EXPECT_FALSE(memory_.AddRegion(Range(0x200000, kPage - 1), GuestAccess::kReadWrite));
   EXPECT_FALSE(memory_.AddRegion(Range(0xff000, 2 * kPage), GuestAccess::kReadWrite));
-  const Status huge = memory_.AddRegion(Range(0x200000, uint64_t{1} << 62U), GuestAccess::kReadWrite);
+  const Status huge =
+      memory_.AddRegion(Range(0x200000, uint64_t{1} << 62U), GuestAccess::kReadWrite);
   ASSERT_FALSE(huge);
   EXPECT_EQ(huge.error().code(), ErrorCode::kExhausted);
 }
