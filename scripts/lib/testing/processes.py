@@ -1,0 +1,55 @@
+"""Running programs of the tests: bounded in time, read line by line, with their last lines kept."""
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+
+CHECKOUT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
+_TAIL_LINES = 60
+
+
+class Ended:
+    """How a program ended: `status` as a shell has it, 124 when it was ended for taking too long."""
+
+    def __init__(self, status: int, tail: str):
+        self.status = status
+        self.tail = tail
+
+
+def run(command: list[str], *, seconds: float, on_line: Callable[[str], None] | None = None,
+        environment: dict[str, str] | None = None, directory: str = CHECKOUT) -> Ended:
+    """Runs `command` with standard output and error joined. Its whole process group ends with it."""
+    tail: list[str] = []
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          cwd=directory, env={**os.environ, **(environment or {})}, start_new_session=True) as process:
+        timer = threading.Timer(seconds, _end_group, (process,))
+        timer.start()
+        try:
+            for data in process.stdout:
+                text = data.decode("utf-8", "replace").rstrip("\n")
+                tail = [*tail[-_TAIL_LINES:], text]
+                if on_line:
+                    on_line(text)
+            process.wait()
+        except BaseException:
+            _end_group(process)
+            raise
+        finally:
+            late = not timer.is_alive()
+            timer.cancel()
+    if late:
+        return Ended(124, "\n".join([*tail, f"(ended: it took more than {seconds:g} s)"]))
+    status = process.returncode
+    return Ended(status if status >= 0 else 128 - status, "\n".join(tail))
+
+
+def _end_group(process: subprocess.Popen) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass

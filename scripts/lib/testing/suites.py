@@ -1,0 +1,171 @@
+"""The suites. Each takes the report and adds its tests to it; one that cannot run adds a failure."""
+
+import json
+import os
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+
+from . import googletest, processes
+from .processes import CHECKOUT
+from .results import Outcome, Report
+
+_BUILD_SECONDS = 1800
+_UNIT_SECONDS = 300
+_LAB_SECONDS = 800
+SHARDS = 2
+
+
+def scripts_path(*names: str) -> str:
+    return os.path.join(CHECKOUT, "scripts", *names)
+
+
+def style(report: Report) -> None:
+    """tests/style/check prints "ok NAME" or "not ok NAME" for each check; shellcheck looks at our own scripts."""
+    seen: list[str] = []
+
+    def line(text: str) -> None:
+        if text.startswith("ok "):
+            report.passed("style", text.removeprefix("ok "))
+            seen.clear()
+        elif text.startswith("not ok "):
+            report.failed("style", text.removeprefix("not ok "), "\n".join(seen))
+            seen.clear()
+        else:
+            seen.append(text)
+
+    ended = processes.run([os.path.join(CHECKOUT, "tests", "style", "check")], seconds=120, on_line=line)
+    if report.count("style") == 0 or (ended.status != 0 and report.count("style", Outcome.FAILED) == 0):
+        report.failed("style", "tests/style/check", ended.tail)
+    _shell_style(report)
+
+
+def _shell_style(report: Report) -> None:
+    files: list[str] = []
+    processes.run(["git", "ls-files", "-z", "scripts", "images", "tests", ".ci"], seconds=60,
+                  on_line=lambda text: files.extend(text.split("\0")))
+    scripts = [path for path in files if path and _is_shell(os.path.join(CHECKOUT, path))]
+    ended = processes.run(["shellcheck", "-S", "warning", "-e", "SC2155", *scripts], seconds=120)
+    if ended.status == 0:
+        report.passed("style", "shellcheck")
+    else:
+        report.failed("style", "shellcheck", ended.tail)
+
+
+def _is_shell(path: str) -> bool:
+    try:
+        with open(path, "rb") as handle:
+            first = handle.readline(80)
+    except OSError:
+        return False
+    return first.startswith(b"#!") and first.rstrip().endswith((b"sh", b"bash"))
+
+
+def build(report: Report, preset: str) -> bool:
+    """Configures (once) and builds a preset."""
+    report.say(f"building: {preset}")
+    directory = os.path.join(CHECKOUT, "build", preset)
+    commands = [["cmake", "--build", "--preset", preset]]
+    if not os.path.exists(os.path.join(directory, "build.ninja")):
+        commands.insert(0, ["cmake", "--preset", preset])
+    for command in commands:
+        ended = processes.run(command, seconds=_BUILD_SECONDS)
+        if ended.status != 0:
+            report.failed(f"build {preset}", " ".join(command), ended.tail)
+            return False
+    return True
+
+
+def unit(report: Report, preset: str, pattern: str) -> None:
+    """Every program that ctest knows under the label "unit", two at a time, its tests counted one by one."""
+    suite = f"unit {preset}"
+    report.say(f"running: unit tests, {preset}")
+    lines: list[str] = []
+    ended = processes.run(["ctest", "--preset", preset, "--show-only=json-v1"], seconds=60, on_line=lines.append)
+    start = next((number for number, text in enumerate(lines) if text.startswith("{")), None)
+    if ended.status != 0 or start is None:
+        report.failed(suite, "ctest --show-only", ended.tail)
+        return
+    tests = [test for test in json.loads("\n".join(lines[start:]))["tests"] if "command" in test]
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
+        list(pool.map(lambda test: _unit_program(report, suite, test, pattern), tests))
+    if report.count(suite) == 0 and not pattern:
+        report.failed(suite, "no test ran", "ctest lists no test that can be run")
+
+
+def _unit_program(report: Report, suite: str, test: dict, pattern: str) -> None:
+    properties = {entry["name"]: entry["value"] for entry in test.get("properties", [])}
+    reader = googletest.Reader(report, suite)
+    environment = {"GTEST_FILTER": _gtest_filter(pattern)} if pattern else {}
+    ended = processes.run(test["command"], seconds=_UNIT_SECONDS, on_line=reader.line, environment=environment,
+                          directory=properties.get("WORKING_DIRECTORY", CHECKOUT))
+    reader.close(ended.status, ended.tail)
+    # What is no GoogleTest program counts as one test; the filter is then about its name.
+    is_gtest = "[==========]" in ended.tail
+    if not is_gtest and reader.seen == 0 and pattern.lower() in test["name"].lower():
+        if ended.status == 0:
+            report.passed(suite, test["name"])
+        else:
+            report.failed(suite, test["name"], ended.tail)
+
+
+def _gtest_filter(pattern: str) -> str:
+    return pattern if any(mark in pattern for mark in "*?:.") else f"*{pattern}*"
+
+
+def lab_shard(report: Report, index: int, pattern: str) -> None:
+    """One half of the lab tests, in a lab of its own."""
+    suite = "lab"
+    program = os.path.join(CHECKOUT, "build", "release", "tests", "hull-lab-tests")
+    if not os.path.exists(program):
+        report.failed(suite, f"shard {index}", f"{program} was not built")
+        return
+    label = f"lab {index + 1}/{SHARDS}"
+    reader = googletest.Reader(report, suite, on_end=lambda name, word: report.say(f"{label}: {word:7} {name}"))
+    with tempfile.TemporaryDirectory(prefix="hull-test-") as out:
+        command = [scripts_path("lab"), "run", "--timeout", str(_LAB_SECONDS), "--out", out, "--memory", "10G",
+                   "--env", f"GTEST_TOTALSHARDS={SHARDS}", "--env", f"GTEST_SHARD_INDEX={index}"]
+        if pattern:
+            command += ["--env", f"GTEST_FILTER={_gtest_filter(pattern)}"]
+        ended = processes.run([*command, "--", program], seconds=_LAB_SECONDS + 180, on_line=reader.line)
+    reader.close(ended.status, ended.tail)
+    if reader.seen == 0 and not pattern:
+        report.failed(suite, f"shard {index} ran no test", ended.tail)
+
+
+def script_tests(report: Report, pattern: str) -> None:
+    """tests/scripts/*_test.py: the lab and the other scripts."""
+    directory = os.path.join(CHECKOUT, "tests", "scripts")
+    runner = os.path.join(os.path.dirname(__file__), "unittests.py")
+    for name in sorted(os.listdir(directory)):
+        if name.endswith("_test.py"):
+            _script_program(report, [sys.executable, "-B", runner, os.path.join(directory, name), pattern], name)
+
+
+def _script_program(report: Report, command: list[str], suite: str) -> None:
+    seen = 0
+
+    def line(text: str) -> None:
+        nonlocal seen
+        if not text.startswith('{"test"'):
+            return
+        entry = json.loads(text)
+        seen += 1
+        report.say(f"{suite}: {entry['outcome']:7} {entry['test']}")
+        {"passed": lambda: report.passed(suite, entry["test"]),
+         "failed": lambda: report.failed(suite, entry["test"], entry["detail"]),
+         "skipped": lambda: report.skipped(suite, entry["test"], entry["detail"])}[entry["outcome"]]()
+
+    ended = processes.run(command, seconds=600, on_line=line)
+    if ended.status != 0 or (seen == 0 and not command[-1]):
+        report.failed(suite, "the program itself", f"{ended.tail}\n(status {ended.status})")
+
+
+def vtx_smoke(report: Report) -> None:
+    """hull on an emulated Intel host: a container, from the store's sample/busybox."""
+    suite = "vtx"
+    ended = processes.run([scripts_path("lib", "vtx-smoke")], seconds=600, on_line=report.say)
+    if ended.status == 0:
+        report.passed(suite, "a container runs under VT-x with EPT")
+    else:
+        report.failed(suite, "a container runs under VT-x with EPT", ended.tail)
