@@ -30,7 +30,7 @@ _START_SECONDS = 300
 _PR_SET_PDEATHSIG = 1
 
 _KERNEL_ARGUMENTS = ("console=ttyS1", "quiet", "loglevel=4", "panic=-1", "mitigations=off", "nokaslr",
-                     "tsc=reliable", "no_timer_check", "random.trust_cpu=on", "audit=0", "nowatchdog", "apparmor=0",
+                     "tsc=reliable", "no_timer_check", "random.trust_cpu=on", "audit=0", "nowatchdog", "lsm=landlock,yama,bpf",
                      "cryptomgr.notests")
 
 _CONFIGURATION = """\

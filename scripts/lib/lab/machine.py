@@ -15,8 +15,8 @@ PORTS = ("control", "input", "output", "error")
 # Mitigations and clock checks cost time and prove nothing under emulation. Errors alone reach the serial line, where
 # each character is slow; a crash raises the level by itself.
 _KERNEL_ARGUMENTS = ("console=ttyS0", "quiet", "loglevel=4", "panic=-1", "mitigations=off", "tsc=reliable",
-                     "no_timer_check", "nokaslr", "random.trust_cpu=on", "audit=0", "nowatchdog", "apparmor=0",
-                     "cryptomgr.notests", "systemd.unified_cgroup_hierarchy=1")
+                     "no_timer_check", "nokaslr", "random.trust_cpu=on", "audit=0", "nowatchdog", "lsm=landlock,yama,bpf",
+                     "cryptomgr.notests")
 
 _PR_SET_PDEATHSIG = 1
 

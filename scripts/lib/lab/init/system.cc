@@ -95,6 +95,7 @@ void FinishSystem() {
   TryMount("debugfs", "/sys/kernel/debug", "debugfs");
   TryMount("tracefs", "/sys/kernel/tracing", "tracefs");
   TryMount("bpf", "/sys/fs/bpf", "bpf");
+  TryMount("securityfs", "/sys/kernel/security", "securityfs");
   EnableControllers();
   MakeModuleNodes();
   symlink("/proc/self/fd", "/dev/fd");
