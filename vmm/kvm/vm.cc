@@ -1,0 +1,91 @@
+#include "vmm/kvm/vm.h"
+
+#include <sys/ioctl.h>
+
+#include "vmm/kvm/kvm_header.h"
+#include "vmm/kvm/kvm_list.h"
+#include "vmm/memory/host_mappings.h"
+
+namespace hull {
+namespace {
+
+// Four pages in the hole below 4 GiB that VT-x without "unrestricted guest" needs for real mode:
+// three for a task state segment, one for page tables. AMD-V takes and ignores them.
+constexpr uint64_t kIdentityMapAddress = 0xfffb'c000;
+constexpr unsigned long kTssAddress = 0xfffb'd000;
+
+}  // namespace
+
+Result<Vm> Vm::Create(UniqueFd fd, size_t run_bytes, bool can_prefault) {
+  uint64_t identity_map = kIdentityMapAddress;
+  if (::ioctl(fd.get(), KVM_SET_IDENTITY_MAP_ADDR, &identity_map) != 0) {
+    return FailErrno("KVM_SET_IDENTITY_MAP_ADDR");
+  }
+  if (::ioctl(fd.get(), KVM_SET_TSS_ADDR, kTssAddress) != 0) return FailErrno("KVM_SET_TSS_ADDR");
+  if (::ioctl(fd.get(), KVM_CREATE_IRQCHIP, 0UL) != 0) return FailErrno("KVM_CREATE_IRQCHIP");
+  return Vm(std::move(fd), run_bytes, can_prefault);
+}
+
+Status Vm::AddMemory(const GuestMemory& memory) {
+  for (const HostMappings::Mapping& mapping : HostMappings::Of(memory)) {
+    kvm_userspace_memory_region region = {};
+    region.slot = next_slot_;
+    region.flags = mapping.read_only ? KVM_MEM_READONLY : 0;
+    region.guest_phys_addr = mapping.range.start().value();
+    region.memory_size = mapping.range.size_bytes();
+    region.userspace_addr = mapping.host_address;
+    if (::ioctl(fd_.get(), KVM_SET_USER_MEMORY_REGION, &region) != 0) {
+      return FailErrno("KVM_SET_USER_MEMORY_REGION for {} bytes at {:#x}", region.memory_size,
+                       region.guest_phys_addr);
+    }
+    ++next_slot_;
+  }
+  return {};
+}
+
+Status Vm::RouteInterrupts() {
+  KvmList<kvm_irq_routing_entry> routing(kInterruptLines);
+  for (uint32_t line = 0; line < kInterruptLines; ++line) {
+    kvm_irq_routing_entry& entry = routing[line];
+    entry.gsi = line;
+    entry.type = KVM_IRQ_ROUTING_IRQCHIP;
+    entry.u.irqchip.irqchip = KVM_IRQCHIP_IOAPIC;
+    entry.u.irqchip.pin = line;
+  }
+  if (::ioctl(fd_.get(), KVM_SET_GSI_ROUTING, routing.get()) != 0) {
+    return FailErrno("KVM_SET_GSI_ROUTING");
+  }
+  return {};
+}
+
+Status Vm::ConnectInterrupt(int event_fd, InterruptLine line) {
+  kvm_irqfd request = {};
+  request.fd = static_cast<uint32_t>(event_fd);
+  request.gsi = line.number;
+  if (::ioctl(fd_.get(), KVM_IRQFD, &request) != 0) {
+    return FailErrno("KVM_IRQFD for line {}", line.number);
+  }
+  return {};
+}
+
+Status Vm::ConnectNotification(int event_fd, GuestAddress address, uint32_t size_bytes,
+                               uint32_t value) {
+  kvm_ioeventfd request = {};
+  request.datamatch = value;
+  request.addr = address.value();
+  request.len = size_bytes;
+  request.fd = event_fd;
+  request.flags = KVM_IOEVENTFD_FLAG_DATAMATCH;
+  if (::ioctl(fd_.get(), KVM_IOEVENTFD, &request) != 0) {
+    return FailErrno("KVM_IOEVENTFD at {:#x}", address.value());
+  }
+  return {};
+}
+
+Result<Vcpu> Vm::CreateVcpu(uint32_t id) {
+  const int fd = ::ioctl(fd_.get(), KVM_CREATE_VCPU, static_cast<unsigned long>(id));
+  if (fd < 0) return FailErrno("KVM_CREATE_VCPU {}", id);
+  return Vcpu::Create(UniqueFd(fd), run_bytes_, can_prefault_);
+}
+
+}  // namespace hull
