@@ -1,0 +1,304 @@
+#include "images/import/layer_tree.h"
+
+#include <linux/limits.h>
+#include <linux/xattr.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace hull::images {
+namespace {
+
+constexpr std::string_view kWhiteoutPrefix = ".wh.";
+constexpr std::string_view kWhiteoutMetaPrefix = ".wh..wh.";
+constexpr std::string_view kOpaqueMarker = ".wh..wh..opq";
+// As the kernel's own limit on links in a path (MAXSYMLINKS).
+constexpr int kLinkHops = 40;
+// PATH_MAX leaves room for this many names; deeper could never be opened by its path.
+constexpr size_t kDepth = PATH_MAX / 2;
+
+std::string Quoted(std::string_view path) { return fmt::format("\"{}\"", path); }
+
+// Appends the components of `path` to `components`, taking "." and ".." as written.
+Status AppendComponents(std::string_view path, std::vector<std::string>& components) {
+  while (!path.empty()) {
+    const size_t slash = path.find('/');
+    const std::string_view name = path.substr(0, slash);
+    path = slash == std::string_view::npos ? std::string_view() : path.substr(slash + 1);
+    if (name.empty() || name == ".") continue;
+    if (name == "..") {
+      if (components.empty()) return Fail(ErrorCode::kCorrupt, "climbs out of the image");
+      components.pop_back();
+      continue;
+    }
+    if (name.size() > NAME_MAX) {
+      return Fail(ErrorCode::kCorrupt, "has a name of {} bytes; {} is the most there can be",
+                  name.size(), NAME_MAX);
+    }
+    components.emplace_back(name);
+    if (components.size() > kDepth) {
+      return Fail(ErrorCode::kCorrupt, "is more than {} directories deep", kDepth);
+    }
+  }
+  return {};
+}
+
+// The directories that tar entries imply are made as mkdir -p by root would.
+Metadata ImplicitDirectory() {
+  Metadata metadata;
+  metadata.mode = S_IFDIR | 0755;
+  return metadata;
+}
+
+// Overlayfs keeps its own state in these; from an image they could redirect one file to another.
+bool IsOverlayXattr(std::string_view name) {
+  return name.starts_with("trusted.overlay.") || name.starts_with("user.overlay.");
+}
+
+bool IsStorableXattr(std::string_view name) {
+  constexpr std::string_view kPrefixes[] = {XATTR_USER_PREFIX, XATTR_TRUSTED_PREFIX,
+                                            XATTR_SECURITY_PREFIX};
+  for (const std::string_view prefix : kPrefixes) {
+    if (name.starts_with(prefix) && name.size() > prefix.size()) return true;
+  }
+  return name == XATTR_NAME_POSIX_ACL_ACCESS || name == XATTR_NAME_POSIX_ACL_DEFAULT;
+}
+
+// Out of line: g++ 12 believes that a short string's buffer is read uninitialised when this is inlined.
+[[gnu::noinline]] bool IsWhiteout(std::string_view name) { return name.starts_with(kWhiteoutPrefix); }
+
+}  // namespace
+
+bool IsDirectory(const Inode& inode) { return S_ISDIR(inode.metadata.mode); }
+
+LayerTree::LayerTree(const TreeLimits& limits) : limits_(limits) {
+  root_ = &inodes_.emplace_back();
+  root_->metadata = ImplicitDirectory();
+  root_->implicit = true;
+  root_->links = 1;
+}
+
+Status LayerTree::Account(uint64_t text_bytes) {
+  if (++entries_ > limits_.entries) {
+    return Fail(ErrorCode::kExhausted, "the layer has more than {} entries", limits_.entries);
+  }
+  text_bytes_ += text_bytes;
+  if (text_bytes_ > limits_.text_bytes) {
+    return Fail(ErrorCode::kExhausted, "names and attributes of the layer are over {} bytes",
+                limits_.text_bytes);
+  }
+  return {};
+}
+
+Status LayerTree::KeepUsableXattrs(Metadata& metadata) {
+  uint64_t bytes = 0;
+  const size_t before = metadata.xattrs.size();
+  std::erase_if(metadata.xattrs, [](const Xattr& xattr) {
+    return IsOverlayXattr(xattr.name) || !IsStorableXattr(xattr.name);
+  });
+  dropped_xattrs_ += before - metadata.xattrs.size();
+  std::sort(metadata.xattrs.begin(), metadata.xattrs.end());
+  for (const Xattr& xattr : metadata.xattrs) {
+    if (xattr.name.size() > XATTR_NAME_MAX || xattr.value.size() >= XATTR_SIZE_MAX) {
+      return Fail(ErrorCode::kCorrupt, "has an extended attribute with a name of {} and a value of {} bytes",
+                  xattr.name.size(), xattr.value.size());
+    }
+    bytes += xattr.name.size() + xattr.value.size();
+  }
+  if (bytes > XATTR_LIST_MAX) {
+    return Fail(ErrorCode::kCorrupt, "has {} bytes of extended attributes; {} is the most there can be",
+                bytes, XATTR_LIST_MAX);
+  }
+  return Account(bytes);
+}
+
+Result<Inode*> LayerTree::NewInode(Metadata metadata) {
+  HULL_TRY(KeepUsableXattrs(metadata));
+  Inode& inode = inodes_.emplace_back();
+  inode.metadata = std::move(metadata);
+  return &inode;
+}
+
+// Follows symbolic links of this layer in all but the last component, inside the image. A tar may hold
+// "lib -> usr/lib" and then "lib/x": the file then belongs into usr/lib, as on a root it is unpacked to.
+Result<std::vector<std::string>> LayerTree::ResolveParents(std::vector<std::string> components,
+                                                          bool create) {
+  int hops = 0;
+  size_t index = 0;
+  Inode* directory = root_;
+  while (index + 1 < components.size()) {
+    const auto found = directory->children.find(components[index]);
+    if (found == directory->children.end()) {
+      if (!create) return Fail(ErrorCode::kNotFound, "is not in the layer");
+      HULL_ASSIGN(Inode * made, NewInode(ImplicitDirectory()));
+      made->implicit = true;
+      made->links = 1;
+      directory->children.emplace(components[index], made);
+      directory = made;
+      ++index;
+      continue;
+    }
+    Inode* next = found->second;
+    if (IsDirectory(*next)) {
+      directory = next;
+      ++index;
+      continue;
+    }
+    if (!S_ISLNK(next->metadata.mode)) {
+      return Fail(ErrorCode::kCorrupt, "leads through {}, which is not a directory",
+                  Quoted(components[index]));
+    }
+    if (++hops > kLinkHops) return Fail(ErrorCode::kCorrupt, "leads through too many symbolic links");
+    std::vector<std::string> resolved;
+    if (!next->target.starts_with('/')) {
+      resolved.assign(components.begin(), components.begin() + static_cast<ptrdiff_t>(index));
+    }
+    HULL_TRY_WITHIN(fmt::format("leads through the symbolic link to {}, which", Quoted(next->target)),
+                    AppendComponents(next->target, resolved));
+    resolved.insert(resolved.end(), components.begin() + static_cast<ptrdiff_t>(index) + 1,
+                    components.end());
+    if (resolved.size() > kDepth) return Fail(ErrorCode::kCorrupt, "is too deep");
+    components = std::move(resolved);
+    index = 0;
+    directory = root_;
+  }
+  return components;
+}
+
+Result<LayerTree::Place> LayerTree::Locate(std::string_view path, bool create) {
+  if (path.size() >= PATH_MAX) {
+    return Fail(ErrorCode::kCorrupt, "is a path of {} bytes; {} is the most there can be", path.size(),
+                PATH_MAX - 1);
+  }
+  std::vector<std::string> components;
+  HULL_TRY(AppendComponents(path, components));
+  HULL_ASSIGN(components, ResolveParents(std::move(components), create));
+  if (components.empty()) return Place{root_, std::string()};
+  Inode* parent = root_;
+  for (size_t i = 0; i + 1 < components.size(); ++i) {
+    parent = parent->children.find(components[i])->second;
+  }
+  return Place{parent, components.back()};
+}
+
+Status LayerTree::AddWhiteout(Inode& parent, std::string_view name) {
+  if (name == kOpaqueMarker) {
+    parent.opaque = true;
+    return {};
+  }
+  // aufs' own bookkeeping (".wh..wh.plnk", ".wh..wh.aufs") means nothing to anyone else.
+  if (name.starts_with(kWhiteoutMetaPrefix)) return {};
+  const std::string_view hidden = name.substr(kWhiteoutPrefix.size());
+  if (hidden.empty() || hidden == "." || hidden == "..") {
+    return Fail(ErrorCode::kCorrupt, "is a whiteout of no file");
+  }
+  parent.whiteouts.emplace(hidden);
+  return Account(hidden.size());
+}
+
+Result<Inode*> LayerTree::Add(std::string_view path, Metadata metadata) {
+  const auto attempt = [&] { return Quoted(path); };
+  HULL_TRY_WITHIN(attempt(), Account(path.size()));
+  HULL_ASSIGN_WITHIN(attempt(), const Place place, Locate(path, true));
+  const bool is_directory = S_ISDIR(metadata.mode);
+  if (IsWhiteout(place.name)) {
+    HULL_TRY_WITHIN(attempt(), AddWhiteout(*place.parent, place.name));
+    return nullptr;
+  }
+  Inode* existing = nullptr;
+  if (place.name.empty()) {
+    if (!is_directory) return Fail(ErrorCode::kCorrupt, "{} makes the root something else", attempt());
+    existing = root_;
+  } else if (const auto found = place.parent->children.find(place.name);
+             found != place.parent->children.end()) {
+    existing = found->second;
+  }
+  if (existing != nullptr && is_directory && IsDirectory(*existing)) {
+    HULL_TRY_WITHIN(attempt(), KeepUsableXattrs(metadata));
+    existing->metadata = std::move(metadata);
+    existing->implicit = false;
+    return existing;
+  }
+  HULL_ASSIGN_WITHIN(attempt(), Inode * inode, NewInode(std::move(metadata)));
+  inode->links = 1;
+  if (existing != nullptr) --existing->links;
+  place.parent->children.insert_or_assign(place.name, inode);
+  return inode;
+}
+
+Status LayerTree::AddHardLink(std::string_view path, std::string_view target) {
+  const auto attempt = [&] { return fmt::format("{}, a hard link to {}", Quoted(path), Quoted(target)); };
+  HULL_TRY_WITHIN(attempt(), Account(path.size()));
+  HULL_ASSIGN_WITHIN(attempt() + ": the target", const Place from, Locate(target, false));
+  const auto source = from.parent->children.find(from.name);
+  if (from.name.empty() || source == from.parent->children.end()) {
+    return Fail(ErrorCode::kCorrupt, "{}: the target is not in the layer", attempt());
+  }
+  Inode* inode = source->second;
+  if (IsDirectory(*inode)) {
+    return Fail(ErrorCode::kCorrupt, "{}: the target is a directory", attempt());
+  }
+  HULL_ASSIGN_WITHIN(attempt(), const Place place, Locate(path, true));
+  if (place.name.empty() || IsWhiteout(place.name)) {
+    return Fail(ErrorCode::kCorrupt, "{}: no name for a hard link", attempt());
+  }
+  const auto existing = place.parent->children.find(place.name);
+  if (existing != place.parent->children.end()) {
+    if (existing->second == inode) return {};
+    --existing->second->links;
+  }
+  ++inode->links;
+  place.parent->children.insert_or_assign(place.name, inode);
+  return {};
+}
+
+void LayerTree::ResolveWhiteouts() {
+  // inodes_ grows while it is walked: an index, not an iterator.
+  const size_t count = inodes_.size();
+  for (size_t i = 0; i < count; ++i) {
+    Inode& directory = inodes_[i];
+    for (const std::string& name : directory.whiteouts) {
+      // A whiteout hides what lower layers have and nothing of its own layer (OCI image-spec, layer.md).
+      // A directory that is new in its place must not show what the lower one held.
+      const auto found = directory.children.find(name);
+      if (found != directory.children.end()) {
+        if (IsDirectory(*found->second)) found->second->opaque = true;
+        continue;
+      }
+      Inode& whiteout = inodes_.emplace_back();
+      whiteout.metadata.mode = S_IFCHR;
+      whiteout.links = 1;
+      directory.children.emplace(name, &whiteout);
+    }
+    directory.whiteouts.clear();
+  }
+  for (Inode& inode : inodes_) {
+    if (!inode.opaque) continue;
+    std::vector<Xattr>& xattrs = inode.metadata.xattrs;
+    const Xattr opaque{"trusted.overlay.opaque", "y"};
+    xattrs.insert(std::upper_bound(xattrs.begin(), xattrs.end(), opaque), opaque);
+  }
+}
+
+std::vector<std::string> LayerTree::ImplicitDirectories() const {
+  struct Pending {
+    const Inode* inode;
+    std::string path;
+  };
+  std::vector<std::string> paths;
+  std::vector<Pending> pending = {{root_, ""}};
+  while (!pending.empty()) {
+    const Pending current = std::move(pending.back());
+    pending.pop_back();
+    if (current.inode->implicit) paths.push_back(current.path);
+    for (const auto& [name, child] : current.inode->children) {
+      if (!IsDirectory(*child)) continue;
+      pending.push_back({child, current.path.empty() ? name : current.path + "/" + name});
+    }
+  }
+  std::sort(paths.begin(), paths.end());
+  return paths;
+}
+
+}  // namespace hull::images
