@@ -1,0 +1,117 @@
+#include "vmm/boot/device_tree.h"
+
+#include <gtest/gtest.h>
+#include <libfdt.h>
+
+#include <string>
+
+#include "vmm/boot/fdt_writer.h"
+
+namespace hull {
+namespace {
+
+// Reads a tree back with libfdt.
+class Tree {
+ public:
+  explicit Tree(std::vector<std::byte> blob) : blob_(std::move(blob)) {}
+  const void* data() const { return blob_.data(); }
+  int Node(const char* path) const { return fdt_path_offset(data(), path); }
+  std::string Text(const char* path, const char* name) const {
+    int length = 0;
+    const void* value = fdt_getprop(data(), Node(path), name, &length);
+    if (value == nullptr || length < 1) return "(none)";
+    return {static_cast<const char*>(value), static_cast<size_t>(length) - 1};
+  }
+  std::vector<uint32_t> Cells(const char* path, const char* name) const {
+    int length = 0;
+    const auto* value = static_cast<const fdt32_t*>(fdt_getprop(data(), Node(path), name, &length));
+    std::vector<uint32_t> cells;
+    for (int i = 0; value != nullptr && i < length / 4; ++i)
+      cells.push_back(fdt32_to_cpu(value[i]));
+    return cells;
+  }
+  bool Has(const char* path, const char* name) const {
+    return fdt_getprop(data(), Node(path), name, nullptr) != nullptr;
+  }
+
+ private:
+  std::vector<std::byte> blob_;
+};
+
+using Cells = std::vector<uint32_t>;
+
+DeviceTreeConfig Config() {
+  DeviceTreeConfig config;
+  config.cpus = 2;
+  config.local_apic = GuestAddress(0xfee0'0000);
+  config.io_apic = GuestAddress(0xfec0'0000);
+  config.system_control = {.power_address = GuestAddress(0xd010'0000),
+                           .power_bytes = 0x10,
+                           .power_off_offset = 4,
+                           .power_off_value = 0x77,
+                           .panic_address = GuestAddress(0xd010'0800),
+                           .panic_bytes = 2};
+  config.virtio = {
+      {.address = GuestAddress(0xd000'1000), .size_bytes = 0x1000, .interrupt_line = 16},
+      {.address = GuestAddress(0x1'd000'0000), .size_bytes = 0x1000, .interrupt_line = 5}};
+  return config;
+}
+
+TEST(DeviceTreeTest, CpusCarryTheirApicIds) {
+  const Tree tree(MakeDeviceTree(Config()).value());
+  ASSERT_EQ(fdt_check_full(tree.data(), fdt_totalsize(tree.data())), 0);
+  EXPECT_EQ(tree.Text("/cpus/cpu@1", "device_type"), "cpu");
+  EXPECT_EQ(tree.Cells("/cpus/cpu@0", "reg"), Cells{0});
+  EXPECT_EQ(tree.Cells("/cpus/cpu@1", "reg"), Cells{1});
+  EXPECT_LT(tree.Node("/cpus/cpu@2"), 0);
+}
+
+TEST(DeviceTreeTest, InterruptControllersAreWhatLinuxLooksFor) {
+  const Tree tree(MakeDeviceTree(Config()).value());
+  EXPECT_EQ(tree.Text("/lapic@fee00000", "compatible"), "intel,ce4100-lapic");
+  EXPECT_TRUE(tree.Has("/lapic@fee00000", "intel,virtual-wire-mode"));
+  EXPECT_EQ(tree.Text("/ioapic@fec00000", "compatible"), "intel,ce4100-ioapic");
+  EXPECT_EQ(tree.Cells("/ioapic@fec00000", "#interrupt-cells"), Cells{2});
+  EXPECT_EQ(tree.Cells("/ioapic@fec00000", "phandle"), tree.Cells("/", "interrupt-parent"));
+}
+
+TEST(DeviceTreeTest, VirtioDevicesKeepTheirOrder) {
+  const Tree tree(MakeDeviceTree(Config()).value());
+  EXPECT_EQ(tree.Cells("/virtio_mmio@d0001000", "reg"), (Cells{0, 0xd000'1000, 0, 0x1000}));
+  EXPECT_EQ(tree.Cells("/virtio_mmio@d0001000", "interrupts"), (Cells{16, 3}));
+  EXPECT_EQ(tree.Cells("/virtio_mmio@1d0000000", "reg"), (Cells{1, 0xd000'0000, 0, 0x1000}));
+  EXPECT_LT(tree.Node("/virtio_mmio@d0001000"), tree.Node("/virtio_mmio@1d0000000"));
+}
+
+TEST(DeviceTreeTest, PowerOffPointsAtItsRegister) {
+  const Tree tree(MakeDeviceTree(Config()).value());
+  EXPECT_EQ(tree.Cells("/poweroff", "regmap"), tree.Cells("/power@d0100000", "phandle"));
+  EXPECT_EQ(tree.Cells("/poweroff", "offset"), Cells{4});
+  EXPECT_EQ(tree.Cells("/poweroff", "value"), Cells{0x77});
+  EXPECT_EQ(tree.Cells("/pvpanic@d0100800", "reg"), (Cells{0, 0xd010'0800, 0, 2}));
+}
+
+TEST(DeviceTreeTest, LargestMachineFits) {
+  DeviceTreeConfig config = Config();
+  config.cpus = 32;
+  config.virtio.clear();
+  for (uint64_t i = 0; i < 24; ++i) {
+    config.virtio.push_back({.address = GuestAddress(0xd000'0000 + i * 0x1000),
+                             .size_bytes = 0x1000,
+                             .interrupt_line = static_cast<uint32_t>(i)});
+  }
+  EXPECT_TRUE(MakeDeviceTree(config).has_value());
+}
+
+TEST(FdtWriterTest, OutgrownTreeIsAnError) {
+  FdtWriter fdt(256);
+  fdt.BeginNode("");
+  fdt.Text("long", std::string(300, 'x'));
+  fdt.EndNode();
+  const auto tree = std::move(fdt).Finish();
+  ASSERT_FALSE(tree.has_value());
+  EXPECT_EQ(tree.error().code(), ErrorCode::kExhausted);
+}
+
+}  // namespace
+}  // namespace hull
