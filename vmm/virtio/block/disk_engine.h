@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <string_view>
+#include <vector>
 
 #include "vmm/base/result.h"
 #include "vmm/event/event_loop.h"
@@ -48,6 +49,16 @@ class DiskOperation {
 
 class DiskEngine {
  public:
+  // A disk, as far as the engine knows it.
+  class Client {
+   public:
+    // Some operations were done, and no more are for now: the time to tell the guest, once.
+    virtual void AfterDone() = 0;
+
+   protected:
+    ~Client() = default;
+  };
+
   // io_uring if the host allows it, else the other kind, with a warning in the log.
   static std::unique_ptr<DiskEngine> Create(EventLoop& loop);
   // kUnavailable when the host refuses io_uring.
@@ -62,8 +73,22 @@ class DiskEngine {
   // Gives the kernel all that was started, in one system call, and calls Done() for what the kernel
   // could finish at once (reads from the page cache). Not to be called from Done().
   virtual void Submit() = 0;
+  // Waits until nothing is in flight. For a disk's end, when the loop does not run any more.
+  virtual void Drain() = 0;
   // "io_uring" or "synchronous", for the log and the counters.
   virtual std::string_view name() const = 0;
+
+  // A client is removed before it ends.
+  void AddClient(Client& client) { clients_.push_back(&client); }
+  void RemoveClient(Client& client) { std::erase(clients_, &client); }
+
+ protected:
+  void TellClients() {
+    for (Client* client : clients_) client->AfterDone();
+  }
+
+ private:
+  std::vector<Client*> clients_;  // never null; not owned
 };
 
 }  // namespace hull::block

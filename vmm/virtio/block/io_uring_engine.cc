@@ -31,7 +31,8 @@ class Ring {
   static Result<std::unique_ptr<Ring>> Create() {
     auto ring = std::unique_ptr<Ring>(new Ring);
     if (const int error = io_uring_queue_init(kRingEntries, &ring->ring_, 0); error < 0)
-      return Fail(Error(ErrorCode::kUnavailable, Error::FromErrno(-error, "io_uring_setup").message()));
+      return Fail(
+          Error(ErrorCode::kUnavailable, Error::FromErrno(-error, "io_uring_setup").message()));
     ring->made_ = true;
     return ring;
   }
@@ -107,6 +108,17 @@ class IoUringEngine final : public DiskEngine {
     submitting_ = false;
     // What was completed between the last look and the switch has woken nobody.
     if (io_uring_cq_ready(ring_->get()) > 0) WakeLater();
+    TellClients();
+  }
+
+  void Drain() override {
+    while (true) {
+      FillRing();
+      if (in_flight_ == 0) return;
+      const int result = io_uring_submit_and_wait(ring_->get(), 1);
+      HULL_CHECK(result >= 0 || result == -EINTR || result == -EAGAIN || result == -EBUSY);
+      Reap();
+    }
   }
 
   std::string_view name() const override { return "io_uring"; }

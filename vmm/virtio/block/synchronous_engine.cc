@@ -37,6 +37,16 @@ class SynchronousEngine final : public DiskEngine {
   void Start(DiskOperation& operation) override { started_.push_back(&operation); }
 
   void Submit() override {
+    Work();
+    TellClients();
+  }
+
+  void Drain() override { Work(); }
+
+  std::string_view name() const override { return "synchronous"; }
+
+ private:
+  void Work() {
     // Done() may start more.
     while (!started_.empty()) {
       DiskOperation* operation = started_.front();
@@ -49,9 +59,6 @@ class SynchronousEngine final : public DiskEngine {
     }
   }
 
-  std::string_view name() const override { return "synchronous"; }
-
- private:
   std::deque<DiskOperation*> started_;
 };
 

@@ -11,7 +11,9 @@ constexpr std::string_view kCommand = "CONNECT ";
 // VMADDR_PORT_ANY: not a port that can be connected to.
 constexpr uint32_t kAnyPort = 0xffff'ffff;
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+bool IsDigit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 }  // namespace
 

@@ -30,10 +30,6 @@ using HeaderBytes = std::array<std::byte, kHeaderBytes>;
 
 // The host's own context id (virtio 1.2, 5.10.4).
 inline constexpr uint64_t kHostCid = 2;
-// The largest payload that a packet may have. Linux sends at most this much in one; a guest that
-// says more is not believed.
-inline constexpr uint32_t kMaxPayloadBytes = 64U << 10U;
-
 // A header in the host's byte order. Nothing in it has been checked.
 struct Header {
   uint64_t source_cid = 0;
