@@ -21,6 +21,7 @@ static_assert(offsetof(virtio_blk_config, max_discard_sectors) == 36);
 static_assert(offsetof(virtio_blk_config, max_write_zeroes_sectors) == 48);
 static_assert(offsetof(virtio_blk_config, write_zeroes_may_unmap) == 56);
 
+constexpr QueueIndex kRequestQueue{0};
 constexpr std::array<uint16_t, 1> kQueueSizes{block::kQueueSize};
 
 constexpr uint64_t Bit(unsigned feature) {
@@ -59,19 +60,12 @@ std::string_view Verb(uint32_t type) {
 
 }  // namespace
 
-Block::Block(Options options, block::DiskMap map, block::DiskEngine& engine, EventLoop& io_loop)
+Block::Block(Options options, block::DiskMap map, block::DiskEngine& engine)
     : options_(std::move(options)),
       name_("block " + options_.id),
       map_(std::move(map)),
       engine_(engine),
-      config_(ConfigOf(map_.sectors())),
-      more_work_(io_loop, [this] {
-        if (!requests_ || broken_) return;
-        if (const Status status = Work(); !status) {
-          broken_ = true;
-          driver_->NeedsReset(status.error());
-        }
-      }) {
+      config_(ConfigOf(map_.sectors())) {
   engine_.AddClient(*this);
 }
 
@@ -82,10 +76,10 @@ Block::~Block() {
 }
 
 Result<std::unique_ptr<Block>> Block::Create(Options options, DiskContent content,
-                                             block::DiskEngine& engine, EventLoop& io_loop) {
+                                             block::DiskEngine& engine) {
   HULL_ASSIGN_WITHIN("block " + options.id, block::DiskMap map,
                      block::DiskMap::Create(std::move(content), options.read_only));
-  return std::unique_ptr<Block>(new Block(std::move(options), std::move(map), engine, io_loop));
+  return std::unique_ptr<Block>(new Block(std::move(options), std::move(map), engine));
 }
 
 uint32_t Block::device_id() const {
@@ -132,7 +126,7 @@ Status Block::Work() {
   Status status;
   for (uint32_t seen = 0; status; ++seen) {
     if (seen == block::kRequestsPerTurn) {
-      more_work_.Start(std::chrono::nanoseconds(0));
+      driver_->NotifyAgain(kRequestQueue);
       break;
     }
     Result<std::optional<DescriptorChain>> chain = requests_->Pop();
@@ -205,7 +199,6 @@ void Block::CountError(const block::Request& request, int error_number) {
 }
 
 void Block::Reset(Task done) {
-  more_work_.Stop();
   if (in_flight_.closed()) {  // never active, or reset twice
     done();
     return;

@@ -17,9 +17,7 @@
 
 #include "vmm/base/log.h"
 #include "vmm/base/result.h"
-#include "vmm/event/event_loop.h"
 #include "vmm/event/gate.h"
-#include "vmm/event/timer.h"
 #include "vmm/virtio/block/disk_content.h"
 #include "vmm/virtio/block/disk_engine.h"
 #include "vmm/virtio/block/limits.h"
@@ -39,10 +37,10 @@ class Block final : public VirtioDevice, private block::DiskEngine::Client {
     bool discard = false;  // the guest may give space back
   };
 
-  // Any time before the loop runs, or on its thread; `engine` and `io_loop` outlive the device.
+  // Any time before the loop runs, or on its thread; `engine` outlives the device.
   // kInvalidArgument when the content is not a disk (disk_content.h).
   static Result<std::unique_ptr<Block>> Create(Options options, DiskContent content,
-                                               block::DiskEngine& engine, EventLoop& io_loop);
+                                               block::DiskEngine& engine);
   // Waits for what is in flight.
   ~Block() override;
 
@@ -61,7 +59,7 @@ class Block final : public VirtioDevice, private block::DiskEngine::Client {
  private:
   friend class block::Request;
 
-  Block(Options options, block::DiskMap map, block::DiskEngine& engine, EventLoop& io_loop);
+  Block(Options options, block::DiskMap map, block::DiskEngine& engine);
 
   Status Work();
   Status Begin(DescriptorChain chain);
@@ -84,7 +82,6 @@ class Block final : public VirtioDevice, private block::DiskEngine::Client {
   std::vector<std::unique_ptr<block::Request>> all_requests_;
   std::vector<block::Request*> spare_requests_;
   Gate in_flight_;
-  Timer more_work_;
   log::RateLimit limit_;
 
   EventCounter reads_;

@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <span>
 
+#include "vmm/virtio/queue_index.h"
+
 namespace hull::vsock {
 
 // The header as it lies in guest memory: little-endian, packed, 44 bytes.
@@ -27,6 +29,11 @@ static_assert(offsetof(WireHeader, fwd_cnt) == 40);
 
 inline constexpr size_t kHeaderBytes = sizeof(WireHeader);
 using HeaderBytes = std::array<std::byte, kHeaderBytes>;
+
+// virtio 1.2, 5.10.2.
+inline constexpr QueueIndex kReceiveQueue{0};
+inline constexpr QueueIndex kTransmitQueue{1};
+inline constexpr QueueIndex kEventQueue{2};
 
 // The host's own context id (virtio 1.2, 5.10.4).
 inline constexpr uint64_t kHostCid = 2;

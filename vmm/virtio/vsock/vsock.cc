@@ -19,9 +19,6 @@ namespace {
 using vsock::HeaderBytes;
 using vsock::kHostCid;
 
-constexpr QueueIndex kReceiveQueue{0};
-constexpr QueueIndex kTransmitQueue{1};
-constexpr QueueIndex kEventQueue{2};
 // Linux keeps the receive queue full of 4 KiB buffers: with 128 they hold more than a connection's
 // credit.
 constexpr std::array<uint16_t, 3> kQueueSizes{128, 128, 8};
@@ -37,11 +34,6 @@ Vsock::Vsock(uint64_t cid, std::string path, EventLoop& io_loop)
       loop_(io_loop),
       next_host_port_(vsock::kFirstHostPort),
       leftovers_(io_loop, [this](uint32_t buf_alloc) { ReturnBuffer(buf_alloc); }),
-      more_work_(io_loop,
-                 [this] {
-                   if (!driver_ || driver_->broken) return;
-                   if (const Status status = ProcessTransmit(); !status) Break(status.error());
-                 }),
       tick_(io_loop, [this] { OnTick(); }) {}
 
 Vsock::~Vsock() = default;
@@ -90,15 +82,14 @@ Status Vsock::Activate(Activation activation) {
 Status Vsock::OnQueueNotified(QueueIndex queue) {
   if (!driver_ || driver_->broken) return {};
   Status status;
-  if (queue == kTransmitQueue) status = ProcessTransmit();
-  if (queue == kReceiveQueue) status = Deliver();
-  if (queue == kEventQueue) status = SendPendingEvent();
+  if (queue == vsock::kTransmitQueue) status = ProcessTransmit();
+  if (queue == vsock::kReceiveQueue) status = Deliver();
+  if (queue == vsock::kEventQueue) status = SendPendingEvent();
   if (!status) driver_->broken = true;
   return status;
 }
 
 void Vsock::Reset(Task done) {
-  more_work_.Stop();
   driver_.reset();
   refusals_.clear();
   ready_.clear();
@@ -130,7 +121,7 @@ Status Vsock::ProcessTransmit() {
   Status status;
   for (uint32_t handled = 0;; ++handled) {
     if (handled == vsock::kPacketsPerTurn) {
-      more_work_.Start(std::chrono::nanoseconds(0));
+      driver_->signals->NotifyAgain(vsock::kTransmitQueue);
       break;
     }
     // The guest neither takes the answers nor stops asking: Deliver comes back here.

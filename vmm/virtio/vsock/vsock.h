@@ -164,7 +164,6 @@ class Vsock final : public VirtioDevice {
   EventCounter guest_errors_;
 
   vsock::Leftovers leftovers_;
-  Timer more_work_;  // packets beyond one turn
   Timer tick_;
   std::unique_ptr<vsock::HostClients> clients_;
 };

@@ -27,7 +27,7 @@ Status Vsock::Deliver() {
     const bool has_data = connection->host_ready() && connection->ReadableBudget(1) > 0;
     if (has_data) {
       if (reads++ == vsock::kReadsPerTurn) {
-        more_work_.Start(std::chrono::nanoseconds(0));
+        driver_->signals->NotifyAgain(vsock::kReceiveQueue);
         break;
       }
       HULL_ASSIGN(const bool moved, ServeData(*connection));
@@ -57,7 +57,7 @@ Status Vsock::SendRefusals() {
                                   .op = VIRTIO_VSOCK_OP_RST});
     refusals_.pop_front();
   }
-  if (transmit_waits) more_work_.Start(std::chrono::nanoseconds(0));
+  if (transmit_waits) driver_->signals->NotifyAgain(vsock::kTransmitQueue);
   return {};
 }
 
