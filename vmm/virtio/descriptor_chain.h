@@ -66,7 +66,7 @@ class ChainReader final : public ChainCursor {
   }
 
  private:
-  friend class DescriptorChain;
+  friend class ChainWalk;
 };
 
 // Writes the device-writable part from front to back. The used length that the driver is told is
@@ -93,7 +93,7 @@ class ChainWriter final : public ChainCursor {
   uint32_t used_bytes() const;
 
  private:
-  friend class DescriptorChain;
+  friend class ChainWalk;
   uint64_t limit_bytes_ = UINT64_MAX;
 };
 
@@ -117,6 +117,7 @@ class DescriptorChain {
   void Abandon() && { body_.reset(); }
 
  private:
+  friend class ChainWalk;
   friend class VirtQueue;
 
   struct Body {
@@ -127,13 +128,11 @@ class DescriptorChain {
     ChainReader reader;
     ChainWriter writer;
     uint16_t head = 0;
+    uint16_t place = 0;         // in the available ring
     uint64_t queue_serial = 0;  // which VirtQueue lent it
-
-    // Puts reader and writer at the beginning.
-    void Rewind();
-    void Clear();
   };
 
+  void ReportIfDropped() const;
   explicit DescriptorChain(std::unique_ptr<Body> body) : body_(std::move(body)) {}
 
   std::unique_ptr<Body> body_;

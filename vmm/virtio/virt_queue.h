@@ -23,11 +23,9 @@
 #include "vmm/memory/guest_memory.h"
 #include "vmm/virtio/descriptor_chain.h"
 #include "vmm/virtio/driver_signals.h"
+#include "vmm/virtio/queue_index.h"
 
 namespace hull {
-
-// Which queue of a device: 0 is the first one in the device's section of the specification.
-enum class QueueIndex : uint16_t {};
 
 class VirtQueue;
 
@@ -73,18 +71,13 @@ class VirtQueue {
 
  private:
   friend struct VirtQueueConfig;
-  struct Descriptor;
-  struct Walk;
 
   VirtQueue() = default;
 
+  // Whether next_available_ is there to pop; an error when the driver's index is not credible.
   Result<bool> HasAvailable();
   void AskForNotification();
   void DeclineNotification();
-  Status WalkChain(uint16_t head, DescriptorChain::Body& body);
-  Status WalkTable(const GuestSlice& table, uint32_t count, uint16_t first, bool indirect,
-                   Walk& walk);
-  Status AddSlice(const Descriptor& descriptor, Walk& walk);
   tl::unexpected<Error> Break(Error why);
   std::unique_ptr<DescriptorChain::Body> TakeBody();
   void RecycleBody(std::unique_ptr<DescriptorChain::Body> body);
@@ -99,9 +92,9 @@ class VirtQueue {
   bool event_index_ = false;
   bool indirect_ = false;
   bool broken_ = false;
-  bool notification_declined_ = false;  // what used.flags says, without VIRTIO_F_EVENT_IDX
-  uint16_t next_available_ = 0;         // the first entry not yet popped
-  uint16_t seen_available_ = 0;         // avail.idx as last read and checked
+  bool asked_ = false;           // the driver will notify when it passes next_available_
+  uint16_t next_available_ = 0;  // the first entry not yet popped
+  uint16_t seen_available_ = 0;  // avail.idx as last read and checked
   uint16_t next_used_ = 0;
   uint16_t signalled_used_ = 0;  // next_used_ when NotifyGuest last ran
   uint16_t in_flight_ = 0;

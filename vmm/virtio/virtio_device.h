@@ -53,8 +53,9 @@ class VirtioDevice {
   // same.
   virtual Status Activate(Activation activation) = 0;
   // On the I/O loop, while active: the driver has added buffers (or has notified for no reason).
-  // Works until Pop finds nothing, then NotifyGuest. An error (hand on Pop's) sets
-  // DEVICE_NEEDS_RESET, and no notification comes until the device is activated again.
+  // Works until Pop finds nothing, then NotifyGuest; stops after a queueful and says NotifyAgain.
+  // An error (hand on Pop's) sets DEVICE_NEEDS_RESET, and no notification comes until the device is
+  // activated again.
   virtual Status OnQueueNotified(QueueIndex queue) = 0;
   // On the I/O loop: forget the driver. Once `done` has run, at once or later, the device must not
   // touch guest memory, its queues or `driver`; the status register reads 0 only then, and the

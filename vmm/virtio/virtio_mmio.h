@@ -19,6 +19,7 @@
 #include <span>
 #include <vector>
 
+#include "vmm/base/log.h"
 #include "vmm/base/result.h"
 #include "vmm/base/unique_fd.h"
 #include "vmm/bus/bus_device.h"
@@ -71,33 +72,38 @@ class VirtioMmio final : public BusDevice, private DriverSignals {
     UniqueFd notify_fd;
     std::unique_ptr<Watch> watch;  // I/O loop only; while active
   };
-  // Set apart from the vCPU's wait, which may end before the reset does.
-  struct ResetWait;
+  using Lock = std::unique_lock<std::mutex>;
 
-  VirtioMmio(VirtioDevice& device, const GuestMemory& memory, EventLoop& io_loop);
+  VirtioMmio(VirtioDevice& device, const GuestMemory& memory, EventLoop& io_loop)
+      : device_(device), memory_(memory), io_loop_(io_loop) {}
 
-  // Under mutex_:
+  // With mutex_ held. Those that are given the lock may let go of it meanwhile.
   uint32_t ReadRegister(uint64_t offset) const;
-  void WriteRegister(uint64_t offset, uint32_t value, std::unique_lock<std::mutex>& lock);
+  uint32_t ReadQueueRegister(uint64_t offset) const;
+  void WriteRegister(uint64_t offset, uint32_t value, Lock& lock);
   void WriteQueueRegister(uint64_t offset, uint32_t value);
   void WriteDriverFeatures(uint32_t value);
-  void WriteStatus(uint32_t value, std::unique_lock<std::mutex>& lock);
-  void StartDevice();
-  void ResetDevice(std::unique_lock<std::mutex>& lock);
+  void WriteStatus(uint32_t value, Lock& lock);
+  void StartDevice(Lock& lock);
+  void ResetDevice(Lock& lock);
   void ClearRegisters();
   void MarkBroken(const Error& why);
-  Queue* SelectedQueue();
-  const Queue* SelectedQueue() const;
-  uint64_t offered_features() const;
+  uint64_t OfferedFeatures() const;
+  void Notify(uint32_t queue) const;
 
-  // I/O loop:
+  // I/O loop.
+  void RunOnLoop(Task task);
   void Activate(VirtioDevice::Activation activation);
-  void OnNotified(QueueIndex queue);
+  Status WatchQueues();
   void StopWatching();
+  void OnNotified(QueueIndex queue);
   void FinishReset();
-  void UsedBuffers() override;
+  void UsedBuffers() override { Interrupt(VIRTIO_MMIO_INT_VRING); }
   void ConfigChanged() override;
+  void NotifyAgain(QueueIndex queue) override { Notify(static_cast<uint32_t>(queue)); }
   void NeedsReset(const Error& why) override;
+
+  // Any thread. `cause` is VIRTIO_MMIO_INT_*.
   void Interrupt(uint32_t cause);
 
   VirtioDevice& device_;
@@ -109,7 +115,8 @@ class VirtioMmio final : public BusDevice, private DriverSignals {
   mutable std::mutex mutex_;
   std::condition_variable reset_done_;
   uint32_t status_ = 0;
-  bool resetting_ = false;
+  bool started_ = false;    // the device was given queues, and has not answered a Reset since
+  bool resetting_ = false;  // it was asked to reset
   uint32_t device_features_select_ = 0;
   uint32_t driver_features_select_ = 0;
   uint64_t driver_features_ = 0;
@@ -123,6 +130,7 @@ class VirtioMmio final : public BusDevice, private DriverSignals {
   EventCounter interrupts_;
   EventCounter resets_;
   EventCounter faults_;
+  log::RateLimit fault_log_limit_;
 };
 
 }  // namespace hull

@@ -24,6 +24,10 @@ class Console final : public VirtioDevice {
   static constexpr size_t kKeptOutputBytes = size_t{64} * 1024;
   static constexpr size_t kMaximumInputBytes = size_t{16} * 1024;
 
+  // What one chain of output is read up to; the rest of it is lost and counted. Linux writes a page
+  // at a time; this bounds how long one chain of 4 GiB keeps the loop.
+  static constexpr uint64_t kMaximumWriteBytes = uint64_t{64} * 1024;
+
   // Called on the I/O loop with what the guest has just written, raw. Must not block, and must
   // bound what it stores: the guest can write for ever.
   using Sink = std::function<void(std::span<const std::byte>)>;
@@ -49,7 +53,8 @@ class Console final : public VirtioDevice {
   CounterReadings Counters() const override;
 
  private:
-  Status DrainOutput();
+  Status DrainOutput(QueueIndex queue);
+  void Keep(ChainReader& reader);
   Status DeliverInput();
 
   const Sink sink_;
@@ -63,6 +68,7 @@ class Console final : public VirtioDevice {
 
   EventCounter bytes_from_guest_;
   EventCounter bytes_to_guest_;
+  EventCounter bytes_cut_;
 };
 
 }  // namespace hull

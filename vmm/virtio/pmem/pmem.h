@@ -40,6 +40,7 @@ class Pmem final : public VirtioDevice {
   const std::string name_;
   const GuestRange range_;
   std::optional<VirtQueue> requests_;  // while active
+  DriverSignals* driver_ = nullptr;    // while active
 
   EventCounter flushes_;
   EventCounter bad_requests_;

@@ -29,7 +29,10 @@ class Rng final : public VirtioDevice {
   CounterReadings Counters() const override;
 
  private:
+  void Fill(ChainWriter& writer);
+
   std::optional<VirtQueue> requests_;  // while active
+  DriverSignals* driver_ = nullptr;    // while active
 
   EventCounter requests_served_;
   EventCounter bytes_served_;
