@@ -30,8 +30,8 @@ _START_SECONDS = 300
 _PR_SET_PDEATHSIG = 1
 
 _KERNEL_ARGUMENTS = ("console=ttyS1", "quiet", "loglevel=4", "panic=-1", "mitigations=off", "nokaslr",
-                     "tsc=reliable", "no_timer_check", "random.trust_cpu=on", "audit=0", "nowatchdog", "lsm=landlock,yama,bpf",
-                     "cryptomgr.notests")
+                     "tsc=reliable", "no_timer_check", "edd=off", "random.trust_cpu=on", "audit=0", "nowatchdog",
+                     "lsm=landlock,yama,bpf", "cryptomgr.notests")
 
 _CONFIGURATION = """\
 romimage: file={firmware}/BIOS-bochs-latest

@@ -6,8 +6,8 @@ import re
 import signal
 import sys
 
-from . import bochs, initramfs, kernel, surroundings, terminal
-from .errors import EXIT_LAB_FAILED, LabError
+from . import bochs, initramfs, kernel, state, surroundings, terminal
+from .errors import EXIT_LAB_FAILED, LabError, StateError
 from .machine import Machine
 from .order import Order
 from .session import Session
@@ -127,6 +127,8 @@ def _add_machine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--iommu", choices=("intel", "amd", "none"), help="default: intel with --device, else none")
     parser.add_argument("--kernel-argument", action="append", default=[], metavar="ARG",
                         help="add to the lab kernel's command line")
+    parser.add_argument("--boot", action="store_true", help="boot, rather than continue from a saved state of a booted "
+                        "lab (machines with --device, --iommu or --kernel-argument always boot)")
     parser.add_argument("--show", action="append", default=[], metavar="DIR", help="a directory below /tmp, /var/tmp "
                         "or /run of this machine that the command needs (the checkout, the build and the working "
                         "directory are there anyway)")
@@ -148,22 +150,34 @@ def _run(arguments: argparse.Namespace) -> int:
     os.makedirs(out, exist_ok=True)
     rows, columns = terminal.size() if arguments.tty else (0, 0)
     order = Order(arguments=arguments.command, directory=os.getcwd(),
-                  environment=surroundings.environment(arguments.env), keep=surroundings.shown_directories(arguments.show),
+                  environment=surroundings.environment(arguments.env),
+                  keep=surroundings.shown_directories(arguments.show),
                   out=surroundings.OUT_IN_LAB, store=surroundings.store_directory(), modules=machine_kernel.modules,
                   coldplug=bool(arguments.device), terminal=arguments.tty, rows=rows, columns=columns)
     machine = Machine(kernel=machine_kernel.vmlinux, initramfs=initramfs.shared_root(machine_kernel),
                       out_directory=out, memory_bytes=arguments.memory, processors=arguments.smp,
                       count=arguments.count, iommu=arguments.iommu or ("intel" if arguments.device else "none"),
                       devices=arguments.device, kernel_arguments=arguments.kernel_argument)
-    session = Session(machine, order, timeout=arguments.timeout, use_input=arguments.tty or not os.isatty(0),
-                      verbose=arguments.verbose)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda received, _: session.signal(received))
     try:
-        return session.run()
+        return _run_session(arguments, machine, order)
     finally:
         if made_out:
             _remove_if_empty(out)
+
+
+def _run_session(arguments: argparse.Namespace, machine: Machine, order: Order) -> int:
+    saved = "" if arguments.boot else state.get(machine)
+    for one in (saved, "") if saved else ("",):
+        session = Session(machine, order, timeout=arguments.timeout, use_input=arguments.tty or not os.isatty(0),
+                          verbose=arguments.verbose, state=one)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda received, _, session=session: session.signal(received))
+        try:
+            return session.run()
+        except StateError as error:
+            print(f"lab: the saved state does not work ({error}); booting instead", file=sys.stderr)
+            state.discard(saved)
+    raise AssertionError("a lab that boots has no saved state to fail")
 
 
 def _remove_if_empty(directory: str) -> None:

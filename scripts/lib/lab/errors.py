@@ -10,3 +10,7 @@ class LabError(Exception):
     def __init__(self, message: str, log: str = ""):
         super().__init__(message)
         self.log = log
+
+
+class StateError(LabError):
+    """The lab did not come back from its saved state. Nothing was run: booting instead is safe."""

@@ -1,5 +1,6 @@
 """The emulated machine under QEMU: its command line, its process, and the ends of its channels."""
 
+import contextlib
 import ctypes
 import dataclasses
 import os
@@ -15,8 +16,8 @@ PORTS = ("control", "input", "output", "error")
 # Mitigations and clock checks cost time and prove nothing under emulation. Errors alone reach the serial line, where
 # each character is slow; a crash raises the level by itself.
 _KERNEL_ARGUMENTS = ("console=ttyS0", "quiet", "loglevel=4", "panic=-1", "mitigations=off", "tsc=reliable",
-                     "no_timer_check", "nokaslr", "random.trust_cpu=on", "audit=0", "nowatchdog", "lsm=landlock,yama,bpf",
-                     "cryptomgr.notests")
+                     "no_timer_check", "nokaslr", "random.trust_cpu=on", "audit=0", "nowatchdog",
+                     "lsm=landlock,yama,bpf", "cryptomgr.notests")
 
 _PR_SET_PDEATHSIG = 1
 
@@ -39,7 +40,8 @@ class Machine:
         """QEMU's command line. `channels` maps each port to an open descriptor, `console` is written to."""
         accelerator = "tcg,thread=single"
         command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-                   "-name", "hull-lab", "-cpu", "max,+svm,+npt", "-m", f"{self.memory_bytes >> 20}M", "-smp", str(self.processors),
+                   "-name", "hull-lab", "-cpu", "max,+svm,+npt", "-m", f"{self.memory_bytes >> 20}M",
+                   "-smp", str(self.processors),
                    "-kernel", self.kernel, "-initrd", self.initramfs]
         if self.count:
             # One virtual nanosecond is one instruction; idle time is skipped.
@@ -89,28 +91,46 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-class Running:
-    """A started machine. Use as a context manager: leaving it ends QEMU, whatever happened."""
+def _start(command: list[str], inherited: list[int], output: int) -> subprocess.Popen:
+    try:
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                                start_new_session=True, pass_fds=inherited, preexec_fn=_die_with_parent)
+    except FileNotFoundError:
+        raise LabError("qemu-system-x86_64 is not installed: run scripts/setup") from None
 
-    def __init__(self, machine: Machine):
+
+class Running:
+    """A started machine. Use as a context manager: leaving it ends QEMU, whatever happened.
+
+    `state` is a file with the state to continue from, instead of booting; `monitor` gives the machine a control
+    socket for QMP as the channel "monitor".
+    """
+
+    def __init__(self, machine: Machine, state: str = "", monitor: bool = False):
         self.channels: dict[str, socket.socket] = {}
         far: dict[str, socket.socket] = {}
         for port in PORTS:
             self.channels[port], far[port] = socket.socketpair()
         console_read, console_write = os.pipe()
         self.console = os.fdopen(console_read, "rb", buffering=0)
-        descriptors = {port: end.fileno() for port, end in far.items()}
-        try:
-            self.process = subprocess.Popen(
-                machine.command(descriptors, console_write), stdin=subprocess.DEVNULL,
-                stdout=console_write, stderr=console_write, start_new_session=True,
-                pass_fds=[*descriptors.values(), console_write], preexec_fn=_die_with_parent)
-        except FileNotFoundError:
-            raise LabError("qemu-system-x86_64 is not installed: run scripts/setup") from None
-        finally:
-            os.close(console_write)
+        with contextlib.ExitStack() as stack:
+            stack.callback(os.close, console_write)
             for end in far.values():
-                end.close()
+                stack.callback(end.close)
+            descriptors = {port: end.fileno() for port, end in far.items()}
+            command = machine.command(descriptors, console_write)
+            inherited = [*descriptors.values(), console_write]
+            if state:
+                source = stack.enter_context(open(state, "rb")).fileno()
+                inherited.append(source)
+                command += ["-incoming", f"fd:{source}"]
+            if monitor:
+                self.channels["monitor"], end = socket.socketpair()
+                stack.callback(end.close)
+                inherited.append(end.fileno())
+                command += ["-chardev", f"socket,id=monitor,fd={end.fileno()}", "-mon",
+                            "chardev=monitor,mode=control"]
+            self.process = _start(command, inherited, console_write)
 
     def __enter__(self) -> "Running":
         return self

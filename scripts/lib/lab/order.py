@@ -1,7 +1,9 @@
 """The order that a lab's init carries out. init/order.h has the other half: the keys must agree."""
 
 import dataclasses
+import os
 import struct
+import time
 
 
 @dataclasses.dataclass
@@ -26,6 +28,8 @@ class Order:
         pairs += [("keep", path) for path in self.keep]
         pairs += [("cwd", self.directory), ("out", self.out), ("store", self.store), ("modules", self.modules)]
         pairs += [("tty", str(int(self.terminal))), ("coldplug", str(int(self.coldplug)))]
+        # A lab may continue from a saved state: it gets the time of now, and randomness that no other lab has.
+        pairs += [("time", str(time.time_ns())), ("seed", os.urandom(64).hex())]
         pairs += [("rows", str(self.rows)), ("columns", str(self.columns))]
         return b"".join(f"{key}={value}".encode("utf-8", "surrogateescape") + b"\0" for key, value in pairs)
 

@@ -10,7 +10,7 @@ import threading
 import time
 
 from . import terminal
-from .errors import EXIT_TIMEOUT, LabError
+from .errors import EXIT_TIMEOUT, LabError, StateError
 from .machine import Machine, Running
 from .order import Order
 
@@ -24,12 +24,13 @@ class Session:
     """Runs `order` on `machine`. Threads: one per stream; the caller's thread waits and enforces the deadlines."""
 
     def __init__(self, machine: Machine, order: Order, *, timeout: float | None = None, use_input: bool = True,
-                 verbose: bool = False):
+                 verbose: bool = False, state: str = ""):
         self._machine = machine
         self._order = order
         self._timeout = timeout
         self._use_input = use_input
         self._verbose = verbose
+        self._saved_state = state
         self._changed = threading.Condition()
         self._received = {"output": 0, "error": 0}
         self._state = "booting"  # booting, started, exited, failed
@@ -45,12 +46,13 @@ class Session:
     def run(self) -> int:
         """Returns the command's exit status, or 124 after a time-out. Raises LabError when the lab itself failed."""
         begun = time.monotonic()
-        with Running(self._machine) as running:
+        with Running(self._machine, self._saved_state) as running:
             self._running = running
+            if self._saved_state:
+                running.channels["control"].sendall(self._order.message())
             self._console_thread = threading.Thread(target=self._keep_console, daemon=True)
             self._console_thread.start()
-            for target in (self._read_control, self._write_input):
-                threading.Thread(target=target, daemon=True).start()
+            threading.Thread(target=self._read_control, daemon=True).start()
             for port, descriptor in (("output", 1), ("error", 2)):
                 threading.Thread(target=self._copy, args=(port, descriptor), daemon=True).start()
             threading.Thread(target=self._watch_process, daemon=True).start()
@@ -74,6 +76,9 @@ class Session:
     def _wait(self, begun: float) -> int:
         if not self._wait_until(lambda: self._state != "booting", begun + _BOOT_SECONDS):
             raise LabError(f"the lab did not start within {_BOOT_SECONDS} s", self._console_tail())
+        if self._state == "failed" and self._saved_state:
+            raise StateError(self._failure, self._console_tail())
+        threading.Thread(target=self._write_input, daemon=True).start()
         self.boot_seconds = time.monotonic() - begun
         if self._verbose:
             print(f"lab: started after {self.boot_seconds:.2f} s", file=sys.stderr)

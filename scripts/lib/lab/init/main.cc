@@ -17,13 +17,16 @@ int main() {
   if (!own_order.empty()) {
     const Channels channels = OpenSerial("/dev/ttyS0");
     PrepareOwnRoot();
-    RunCommand(ParseOrder(own_order), channels);
+    const Order order = ParseOrder(own_order);
+    Freshen(order);
+    RunCommand(order, channels);
     PowerOff();
   }
   const Channels channels = OpenPorts();
   SetErrorChannel(channels.control);
   SendControl(channels, "ready");
   const Order order = ParseOrder(ReceiveOrder(channels));
+  Freshen(order);
   EnterSharedRoot(order);
   RunCommand(order, channels);
   for (;;) pause();  // The host ends the machine once it has every byte.

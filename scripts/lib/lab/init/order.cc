@@ -38,6 +38,10 @@ Order ParseOrder(std::string_view records) {
       order.rows = static_cast<unsigned>(strtoul(value.c_str(), nullptr, 10));
     } else if (key == "columns") {
       order.columns = static_cast<unsigned>(strtoul(value.c_str(), nullptr, 10));
+    } else if (key == "time") {
+      order.time_ns = strtoll(value.c_str(), nullptr, 10);
+    } else if (key == "seed") {
+      order.seed = value;
     } else {
       errno = 0;
       Die("the order has an unknown key \"%s\"", key.c_str());

@@ -5,6 +5,7 @@
 #ifndef HULL_SCRIPTS_LAB_INIT_ORDER_H_
 #define HULL_SCRIPTS_LAB_INIT_ORDER_H_
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +25,8 @@ struct Order {
   bool coldplug = false;        // coldplug=1: load drivers for the PCI devices present
   unsigned rows = 0;            // rows=, columns=: the terminal's size, 0 if unknown
   unsigned columns = 0;
+  int64_t time_ns = 0;  // time=: of the host, since 1970; 0 to leave the clock alone
+  std::string seed;     // seed=: hexadecimal digits for the kernel's random numbers
 };
 
 // Parses records as they come off the wire. Unknown keys end the lab: host and init are always

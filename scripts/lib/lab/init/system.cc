@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/random.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,10 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
+
+#include <vector>
 
 #include "support.h"
 
@@ -173,6 +177,27 @@ void LoadModules() {
     }
     close(fd);
   }
+}
+
+void Freshen(const Order& order) {
+  if (order.time_ns != 0) {
+    timespec now{};
+    now.tv_sec = static_cast<time_t>(order.time_ns / 1'000'000'000);
+    now.tv_nsec = static_cast<long>(order.time_ns % 1'000'000'000);
+    if (clock_settime(CLOCK_REALTIME, &now) != 0) Log("cannot set the clock: %s", strerror(errno));
+  }
+  if (order.seed.empty()) return;
+  // RNDADDENTROPY takes two ints, the bits of entropy and the bytes, and then the bytes.
+  std::vector<int> pool(2 + order.seed.size() / sizeof(int));
+  const size_t bytes = (pool.size() - 2) * sizeof(int);
+  memcpy(pool.data() + 2, order.seed.data(), bytes);
+  pool[0] = static_cast<int>(bytes * 4);  // Four bits in each hexadecimal digit.
+  pool[1] = static_cast<int>(bytes);
+  const int fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
+  if (fd < 0 || ioctl(fd, RNDADDENTROPY, pool.data()) != 0 || ioctl(fd, RNDRESEEDCRNG) != 0) {
+    Log("cannot seed the random numbers: %s", strerror(errno));
+  }
+  if (fd >= 0) close(fd);
 }
 
 void EnterSharedRoot(const Order& order) {

@@ -12,6 +12,10 @@ void MountEarly();
 // Loads the modules that /modules.list names, one path per line, in that order.
 void LoadModules();
 
+// Sets what a saved state has from the moment it was saved: the clock, and the kernel's random
+// numbers.
+void Freshen(const Order& order);
+
 // Makes the machine's root out of the host's (9p, read-only) under an overlay, and switches to it.
 void EnterSharedRoot(const Order& order);
 
