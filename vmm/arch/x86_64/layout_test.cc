@@ -1,0 +1,57 @@
+#include "vmm/arch/x86_64/layout.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace hull::x86_64 {
+namespace {
+
+GuestRange Range(uint64_t start, uint64_t end) {
+  return *GuestRange::Make(GuestAddress(start), end - start);
+}
+
+TEST(LayoutTest, MemoryLeavesTheHoleFree) {
+  using Ranges = std::vector<GuestRange>;
+  EXPECT_EQ(MemoryRanges(128U << 20U), (Ranges{Range(0, 128U << 20U)}));
+  EXPECT_EQ(MemoryRanges(3 * kGiB), (Ranges{Range(0, 3 * kGiB)}));
+  EXPECT_EQ(MemoryRanges(3 * kGiB + 4096),
+            (Ranges{Range(0, 3 * kGiB), Range(4 * kGiB, 4 * kGiB + 4096)}));
+  EXPECT_EQ(MemoryRanges(6 * kGiB), (Ranges{Range(0, 3 * kGiB), Range(4 * kGiB, 7 * kGiB)}));
+}
+
+TEST(LayoutTest, OldPcAddressesAreNotUsable) {
+  using Ranges = std::vector<GuestRange>;
+  EXPECT_EQ(UsableRanges(MemoryRanges(6 * kGiB)),
+            (Ranges{Range(0, 0xa'0000), Range(0x10'0000, 3 * kGiB), Range(4 * kGiB, 7 * kGiB)}));
+}
+
+TEST(LayoutTest, InterruptLinesAreDistinctInputsFrom5To23) {
+  std::set<uint32_t> lines;
+  for (uint32_t n = 0; n < kDeviceLines; ++n) lines.insert(DeviceLine(n));
+  EXPECT_EQ(lines.size(), kDeviceLines);
+  EXPECT_EQ(*lines.begin(), 5U);
+  EXPECT_EQ(*lines.rbegin(), 23U);
+  EXPECT_EQ(DeviceLine(0), 16U);
+}
+
+TEST(LayoutTest, DeviceMemoryLiesAboveMemoryInWholeSections) {
+  DeviceMemoryAllocator small(GuestAddress(128U << 20U));
+  EXPECT_EQ(small.Allocate(1).value(), Range(4 * kGiB, 4 * kGiB + kDeviceMemoryAlignment));
+  EXPECT_EQ(small.Allocate(kDeviceMemoryAlignment + 1)->start().value(),
+            4 * kGiB + kDeviceMemoryAlignment);
+  EXPECT_EQ(small.Allocate(1)->start().value(), 4 * kGiB + 3 * kDeviceMemoryAlignment);
+  DeviceMemoryAllocator large(GuestAddress(7 * kGiB + 4096));
+  EXPECT_EQ(large.Allocate(1)->start().value(), 8 * kGiB);
+}
+
+TEST(LayoutTest, DeviceMemoryRunsOutInOrder) {
+  DeviceMemoryAllocator allocator(GuestAddress(0));
+  EXPECT_FALSE(allocator.Allocate(UINT64_MAX).has_value());
+  EXPECT_FALSE(allocator.Allocate(1ULL << 46U).has_value());
+  EXPECT_TRUE(allocator.Allocate(1ULL << 45U).has_value());
+  EXPECT_FALSE(allocator.Allocate(1ULL << 45U).has_value());
+}
+
+}  // namespace
+}  // namespace hull::x86_64
