@@ -24,7 +24,8 @@ def run(command: list[str], *, seconds: float, on_line: Callable[[str], None] | 
     tail: list[str] = []
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           cwd=directory, env={**os.environ, **(environment or {})}, start_new_session=True) as process:
-        timer = threading.Timer(seconds, _end_group, (process,))
+        late = threading.Event()
+        timer = threading.Timer(seconds, _end_late, (process, late))
         timer.start()
         try:
             for data in process.stdout:
@@ -37,12 +38,16 @@ def run(command: list[str], *, seconds: float, on_line: Callable[[str], None] | 
             _end_group(process)
             raise
         finally:
-            late = not timer.is_alive()
             timer.cancel()
-    if late:
+    if late.is_set():
         return Ended(124, "\n".join([*tail, f"(ended: it took more than {seconds:g} s)"]))
     status = process.returncode
     return Ended(status if status >= 0 else 128 - status, "\n".join(tail))
+
+
+def _end_late(process: subprocess.Popen, late: threading.Event) -> None:
+    late.set()
+    _end_group(process)
 
 
 def _end_group(process: subprocess.Popen) -> None:
