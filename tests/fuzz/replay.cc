@@ -26,7 +26,7 @@ constexpr int kMaxChangesEach = 8;
 
 // Inputs are given in a heap block of exactly their size, so that AddressSanitizer sees a read
 // beyond.
-void Run(const Input& input) {
+void RunTarget(const Input& input) {
   const Input exact(input);
   LLVMFuzzerTestOneInput(exact.data(), exact.size());
 }
@@ -81,7 +81,7 @@ class Variations {
 class ReplayInput final : public testing::Test {
  public:
   explicit ReplayInput(Input input) : input_(std::move(input)) {}
-  void TestBody() override { Run(input_); }
+  void TestBody() override { RunTarget(input_); }
 
  private:
   Input input_;
@@ -91,7 +91,7 @@ class ReplayVariations final : public testing::Test {
  public:
   explicit ReplayVariations(Input input) : variations_(std::move(input)) {}
   void TestBody() override {
-    for (int i = 0; i < kVariations; ++i) Run(variations_.Next());
+    for (int i = 0; i < kVariations; ++i) RunTarget(variations_.Next());
   }
 
  private:

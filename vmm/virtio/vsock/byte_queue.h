@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <utility>
 
 namespace hull::vsock {
 
@@ -11,6 +12,14 @@ namespace hull::vsock {
 class ByteQueue {
  public:
   explicit ByteQueue(size_t cap_bytes) : cap_bytes_(cap_bytes) {}
+  // What was moved from is empty.
+  ByteQueue(ByteQueue&& other) noexcept
+      : cap_bytes_(other.cap_bytes_),
+        capacity_(std::exchange(other.capacity_, 0)),
+        begin_(std::exchange(other.begin_, 0)),
+        end_(std::exchange(other.end_, 0)),
+        buffer_(std::move(other.buffer_)) {}
+  ByteQueue& operator=(ByteQueue&&) = delete;
 
   size_t size() const { return end_ - begin_; }
   bool empty() const { return begin_ == end_; }
