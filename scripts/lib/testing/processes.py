@@ -1,5 +1,6 @@
 """Running programs of the tests: bounded in time, read line by line, with their last lines kept."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -51,10 +52,8 @@ def _end_late(process: subprocess.Popen, late: threading.Event) -> None:
 
 
 def _end_group(process: subprocess.Popen) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(5)
-    except subprocess.TimeoutExpired:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(5)
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass

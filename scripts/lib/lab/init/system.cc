@@ -239,6 +239,10 @@ void EnterSharedRoot(const Order& order) {
 }
 
 void PrepareOwnRoot() {
+  // Nobody can pivot_root() away from the very first root, and jails want to: its copy by bind
+  // mount takes its place.
+  Mount("/", "/new", nullptr, MS_BIND | MS_REC);
+  SwitchRoot("/new");
   Mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=80%");
   Mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777,size=80%");
   FinishSystem();
