@@ -38,7 +38,8 @@ std::string DigestOf(std::string_view text) {
 
 bool IsDigest(std::string_view text) {
   if (text.size() != kPrefix.size() + kHexDigits || !text.starts_with(kPrefix)) return false;
-  return text.substr(kPrefix.size()).find_first_not_of("0123456789abcdef") == std::string_view::npos;
+  return text.substr(kPrefix.size()).find_first_not_of("0123456789abcdef") ==
+         std::string_view::npos;
 }
 
 std::string_view HexOf(std::string_view digest) {

@@ -161,7 +161,8 @@ Result<std::span<const std::byte>> BlobReader::Next() {
   }
   tar_bytes_ += out.size();
   if (tar_bytes_ > cap_bytes_) {
-    return Fail(ErrorCode::kExhausted, "the layer unpacks to more than the {} bytes allowed", cap_bytes_);
+    return Fail(ErrorCode::kExhausted, "the layer unpacks to more than the {} bytes allowed",
+                cap_bytes_);
   }
   tar_hash_.Update(out);
   return out;

@@ -1,5 +1,6 @@
-// Reads a layer's blob as it came from a registry and gives the tar in it: gzip, zstd or plain, told apart
-// by their first bytes (media types in the wild are not reliable). Both digests are made on the way.
+// Reads a layer's blob as it came from a registry and gives the tar in it: gzip, zstd or plain,
+// told apart by their first bytes (media types in the wild are not reliable). Both digests are made
+// on the way.
 #pragma once
 
 #include <zlib.h>
@@ -21,15 +22,15 @@ class BlobReader {
  public:
   enum class Compression { kNone, kGzip, kZstd };
 
-  // `fd`: the blob, read from where it stands; must outlive the reader. More than `cap_bytes` of tar is
-  // kExhausted: what a few compressed bytes can become has no bound of its own.
+  // `fd`: the blob, read from where it stands; must outlive the reader. More than `cap_bytes` of
+  // tar is kExhausted: what a few compressed bytes can become has no bound of its own.
   BlobReader(int fd, uint64_t cap_bytes);
   ~BlobReader();
   BlobReader(const BlobReader&) = delete;
   BlobReader& operator=(const BlobReader&) = delete;
 
-  // The next piece of the tar, valid until the next call; empty at the end. kCorrupt when the compressed
-  // data is damaged or ends early.
+  // The next piece of the tar, valid until the next call; empty at the end. kCorrupt when the
+  // compressed data is damaged or ends early.
   Result<std::span<const std::byte>> Next();
 
   // After the end: of the blob as read, and of the tar.

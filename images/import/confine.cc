@@ -16,7 +16,8 @@ constexpr uid_t kNobody = 65534;
 
 Status Limit(__rlimit_resource resource, uint64_t value) {
   const rlimit limit = {value, value};
-  if (::setrlimit(resource, &limit) != 0) return FailErrno("limit resource {}", static_cast<int>(resource));
+  if (::setrlimit(resource, &limit) != 0)
+    return FailErrno("limit resource {}", static_cast<int>(resource));
   return {};
 }
 
@@ -36,12 +37,15 @@ Status LoadFilter() {
   const std::unique_ptr<void, FilterRelease> filter(seccomp_init(SCMP_ACT_KILL_PROCESS));
   if (filter == nullptr) return Fail(ErrorCode::kExhausted, "no memory for a seccomp filter");
   constexpr int kAllowed[] = {
-      SCMP_SYS(read),       SCMP_SYS(write),     SCMP_SYS(writev),  SCMP_SYS(pwrite64),
-      SCMP_SYS(lseek),      SCMP_SYS(fstat),     SCMP_SYS(newfstatat), SCMP_SYS(ftruncate), SCMP_SYS(close),
-      SCMP_SYS(mmap),       SCMP_SYS(munmap),    SCMP_SYS(mremap),  SCMP_SYS(mprotect),
-      SCMP_SYS(madvise),    SCMP_SYS(brk),       SCMP_SYS(futex),   SCMP_SYS(rt_sigreturn),
-      SCMP_SYS(rt_sigprocmask), SCMP_SYS(gettid), SCMP_SYS(getpid), SCMP_SYS(tgkill),
-      SCMP_SYS(getrandom),  SCMP_SYS(clock_gettime), SCMP_SYS(exit), SCMP_SYS(exit_group),
+      SCMP_SYS(read),       SCMP_SYS(write),         SCMP_SYS(writev),
+      SCMP_SYS(pwrite64),   SCMP_SYS(lseek),         SCMP_SYS(fstat),
+      SCMP_SYS(newfstatat), SCMP_SYS(ftruncate),     SCMP_SYS(close),
+      SCMP_SYS(mmap),       SCMP_SYS(munmap),        SCMP_SYS(mremap),
+      SCMP_SYS(mprotect),   SCMP_SYS(madvise),       SCMP_SYS(brk),
+      SCMP_SYS(futex),      SCMP_SYS(rt_sigreturn),  SCMP_SYS(rt_sigprocmask),
+      SCMP_SYS(gettid),     SCMP_SYS(getpid),        SCMP_SYS(tgkill),
+      SCMP_SYS(getrandom),  SCMP_SYS(clock_gettime), SCMP_SYS(exit),
+      SCMP_SYS(exit_group),
   };
   int status = 0;
   for (const int call : kAllowed) {

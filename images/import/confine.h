@@ -5,9 +5,9 @@
 
 namespace hull::images {
 
-// From here on: no new privileges, no other user's rights (root becomes nobody), no new descriptors, no
-// sockets, no processes; memory at most `memory_bytes`. What else a system call would do kills the process.
-// Irrevocable. The open descriptors stay usable.
+// From here on: no new privileges, no other user's rights (root becomes nobody), no new
+// descriptors, no sockets, no processes; memory at most `memory_bytes`. What else a system call
+// would do kills the process. Irrevocable. The open descriptors stay usable.
 Status Confine(uint64_t memory_bytes);
 
 }  // namespace hull::images

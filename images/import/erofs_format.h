@@ -1,6 +1,6 @@
 // EROFS on disk, as far as hull writes it: uncompressed, 4 KiB blocks, 64-byte inodes.
-// Source: Linux 6.12, fs/erofs/erofs_fs.h and Documentation/filesystems/erofs.rst. All little-endian, as
-// the hosts that hull runs on are.
+// Source: Linux 6.12, fs/erofs/erofs_fs.h and Documentation/filesystems/erofs.rst. All
+// little-endian, as the hosts that hull runs on are.
 #pragma once
 
 #include <bit>

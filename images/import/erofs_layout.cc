@@ -32,14 +32,16 @@ constexpr NamePrefix kPrefixes[] = {
 };
 
 const NamePrefix& PrefixOf(std::string_view name) {
-  const auto* found = std::find_if(std::begin(kPrefixes), std::end(kPrefixes), [&](const auto& prefix) {
-    return name.starts_with(prefix.text);
-  });
+  const auto* found =
+      std::find_if(std::begin(kPrefixes), std::end(kPrefixes),
+                   [&](const auto& prefix) { return name.starts_with(prefix.text); });
   HULL_CHECK(found != std::end(kPrefixes));  // LayerTree keeps no other names
   return *found;
 }
 
-uint64_t AlignUp(uint64_t value, uint64_t unit) { return (value + unit - 1) / unit * unit; }
+uint64_t AlignUp(uint64_t value, uint64_t unit) {
+  return (value + unit - 1) / unit * unit;
+}
 
 uint32_t XattrBytes(const Inode& inode) {
   if (inode.metadata.xattrs.empty()) return 0;
@@ -57,14 +59,22 @@ uint32_t XattrBytes(const Inode& inode) {
 // The generic file types of directory entries (linux/fs_types.h: FT_*).
 uint8_t FileType(const Inode& inode) {
   switch (inode.metadata.mode & S_IFMT) {
-    case S_IFREG: return 1;
-    case S_IFDIR: return 2;
-    case S_IFCHR: return 3;
-    case S_IFBLK: return 4;
-    case S_IFIFO: return 5;
-    case S_IFSOCK: return 6;
-    case S_IFLNK: return 7;
-    default: return 0;
+    case S_IFREG:
+      return 1;
+    case S_IFDIR:
+      return 2;
+    case S_IFCHR:
+      return 3;
+    case S_IFBLK:
+      return 4;
+    case S_IFIFO:
+      return 5;
+    case S_IFSOCK:
+      return 6;
+    case S_IFLNK:
+      return 7;
+    default:
+      return 0;
   }
 }
 
@@ -125,7 +135,9 @@ void EncodeDirectoryBlock(std::span<const Entry> entries, std::span<const uint64
 
 }  // namespace
 
-uint64_t ErofsLayout::root_nid() const { return spots_.at(order_.front()).nid; }
+uint64_t ErofsLayout::root_nid() const {
+  return spots_.at(order_.front()).nid;
+}
 
 // Depth first, a directory's entries together: what is looked up together is read together.
 void ErofsLayout::Collect(const Inode& root) {
@@ -214,7 +226,8 @@ void ErofsLayout::EncodeXattrs(const Inode& inode, std::byte* out) const {
   }
 }
 
-std::vector<std::byte> ErofsLayout::EncodeDirectory(const Inode& directory, const Spot& spot) const {
+std::vector<std::byte> ErofsLayout::EncodeDirectory(const Inode& directory,
+                                                    const Spot& spot) const {
   const std::vector<Entry> entries = EntriesOf(directory, spot.parent);
   std::vector<uint64_t> nids;
   nids.reserve(entries.size());
@@ -238,8 +251,8 @@ void ErofsLayout::EncodeInode(const Inode& inode, const Spot& spot,
   disk.format = static_cast<uint16_t>(erofs::kExtendedInode |
                                       (spot.is_inline ? erofs::kFlatInline : erofs::kFlatPlain));
   if (spot.xattr_bytes > 0) {
-    disk.xattr_count = static_cast<uint16_t>(
-        1 + (spot.xattr_bytes - sizeof(erofs::XattrHeader)) / erofs::kXattrUnit);
+    disk.xattr_count = static_cast<uint16_t>(1 + (spot.xattr_bytes - sizeof(erofs::XattrHeader)) /
+                                                     erofs::kXattrUnit);
   }
   disk.mode = static_cast<uint16_t>(mode);
   disk.size = S_ISREG(mode) ? inode.size_bytes : spot.data_bytes;
@@ -271,7 +284,8 @@ void ErofsLayout::EncodeInode(const Inode& inode, const Spot& spot,
   }
   const size_t in_blocks =
       spot.is_inline ? content.size() / kBlockBytes * kBlockBytes : content.size();
-  std::memcpy(image.data() + area_bytes_ + spot.extra_block * kBlockBytes, content.data(), in_blocks);
+  std::memcpy(image.data() + area_bytes_ + spot.extra_block * kBlockBytes, content.data(),
+              in_blocks);
   std::memcpy(out + sizeof(disk) + spot.xattr_bytes, content.data() + in_blocks,
               content.size() - in_blocks);
 }

@@ -13,8 +13,8 @@ namespace hull::images {
 
 class ErofsLayout {
  public:
-  // Places all that is reachable from `root`. `meta_block`: the first block of the metadata area; large
-  // directories and links follow it.
+  // Places all that is reachable from `root`. `meta_block`: the first block of the metadata area;
+  // large directories and links follow it.
   static Result<ErofsLayout> Place(const Inode& root, uint64_t meta_block);
 
   uint64_t root_nid() const;
@@ -27,7 +27,7 @@ class ErofsLayout {
  private:
   struct Spot {
     uint64_t nid = 0;
-    uint64_t data_bytes = 0;   // directories and links: of their content
+    uint64_t data_bytes = 0;  // directories and links: of their content
     uint32_t xattr_bytes = 0;
     uint32_t number = 0;
     uint32_t links = 0;

@@ -54,7 +54,8 @@ uint32_t Crc32c(std::span<const std::byte> data) {
   uint32_t crc = ~0U;
   for (const std::byte byte : data) {
     crc ^= static_cast<uint32_t>(byte);
-    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? kReflectedPolynomial : 0);
+    for (int bit = 0; bit < 8; ++bit)
+      crc = (crc >> 1) ^ ((crc & 1) != 0 ? kReflectedPolynomial : 0);
   }
   return crc;
 }
@@ -100,7 +101,8 @@ Status ErofsWriter::Put(uint64_t position, std::span<const std::byte> data) {
 Status ErofsWriter::BeginFile(Inode& inode, uint64_t size_bytes) {
   const uint64_t used = next_block_ * kBlockBytes;
   if (size_bytes > cap_bytes_ || used > cap_bytes_ - size_bytes) {
-    return Fail(ErrorCode::kExhausted, "the layer's files are over the {} bytes allowed", cap_bytes_);
+    return Fail(ErrorCode::kExhausted, "the layer's files are over the {} bytes allowed",
+                cap_bytes_);
   }
   file_start_ = used;
   file_size_ = size_bytes;

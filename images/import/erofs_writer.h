@@ -1,9 +1,9 @@
-// Writes one EROFS file: the data of regular files as it comes, then, when the tree is complete, all
-// metadata behind it, and the superblock last, so that a half-written file is no file system.
+// Writes one EROFS file: the data of regular files as it comes, then, when the tree is complete,
+// all metadata behind it, and the superblock last, so that a half-written file is no file system.
 //
-// Every regular file's data stands in whole blocks of its own (EROFS_INODE_FLAT_PLAIN): a guest can map it
-// with DAX. Blocks of zeros are left out of the host's file (holes). The same tree and data always give the
-// same bytes.
+// Every regular file's data stands in whole blocks of its own (EROFS_INODE_FLAT_PLAIN): a guest can
+// map it with DAX. Blocks of zeros are left out of the host's file (holes). The same tree and data
+// always give the same bytes.
 #pragma once
 
 #include <cstddef>
@@ -19,13 +19,14 @@ namespace hull::images {
 
 class ErofsWriter {
  public:
-  // `fd`: an empty file, open for writing; must outlive the writer. kExhausted when the image would be
-  // larger than `cap_bytes`.
+  // `fd`: an empty file, open for writing; must outlive the writer. kExhausted when the image would
+  // be larger than `cap_bytes`.
   ErofsWriter(int fd, uint64_t cap_bytes);
 
   // Starts the data of a regular file of `size_bytes`. What is not written in it reads as zeros.
   Status BeginFile(Inode& inode, uint64_t size_bytes);
-  // `offset` may not be lower than the end of what was written before; the range lies inside the file.
+  // `offset` may not be lower than the end of what was written before; the range lies inside the
+  // file.
   Status WriteFile(uint64_t offset, std::span<const std::byte> data);
 
   // Writes the metadata of `root` and all below it. The file system's UUID comes from `diff_id`.

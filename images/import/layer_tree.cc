@@ -18,7 +18,9 @@ constexpr int kLinkHops = 40;
 // PATH_MAX leaves room for this many names; deeper could never be opened by its path.
 constexpr size_t kDepth = PATH_MAX / 2;
 
-std::string Quoted(std::string_view path) { return fmt::format("\"{}\"", path); }
+std::string Quoted(std::string_view path) {
+  return fmt::format("\"{}\"", path);
+}
 
 // Appends the components of `path` to `components`, taking "." and ".." as written.
 Status AppendComponents(std::string_view path, std::vector<std::string>& components) {
@@ -65,12 +67,17 @@ bool IsStorableXattr(std::string_view name) {
   return name == XATTR_NAME_POSIX_ACL_ACCESS || name == XATTR_NAME_POSIX_ACL_DEFAULT;
 }
 
-// Out of line: g++ 12 believes that a short string's buffer is read uninitialised when this is inlined.
-[[gnu::noinline]] bool IsWhiteout(std::string_view name) { return name.starts_with(kWhiteoutPrefix); }
+// Out of line: g++ 12 believes that a short string's buffer is read uninitialised when this is
+// inlined.
+[[gnu::noinline]] bool IsWhiteout(std::string_view name) {
+  return name.starts_with(kWhiteoutPrefix);
+}
 
 }  // namespace
 
-bool IsDirectory(const Inode& inode) { return S_ISDIR(inode.metadata.mode); }
+bool IsDirectory(const Inode& inode) {
+  return S_ISDIR(inode.metadata.mode);
+}
 
 LayerTree::LayerTree(const TreeLimits& limits) : limits_(limits) {
   root_ = &inodes_.emplace_back();
@@ -101,14 +108,16 @@ Status LayerTree::KeepUsableXattrs(Metadata& metadata) {
   std::sort(metadata.xattrs.begin(), metadata.xattrs.end());
   for (const Xattr& xattr : metadata.xattrs) {
     if (xattr.name.size() > XATTR_NAME_MAX || xattr.value.size() >= XATTR_SIZE_MAX) {
-      return Fail(ErrorCode::kCorrupt, "has an extended attribute with a name of {} and a value of {} bytes",
+      return Fail(ErrorCode::kCorrupt,
+                  "has an extended attribute with a name of {} and a value of {} bytes",
                   xattr.name.size(), xattr.value.size());
     }
     bytes += xattr.name.size() + xattr.value.size();
   }
   if (bytes > XATTR_LIST_MAX) {
-    return Fail(ErrorCode::kCorrupt, "has {} bytes of extended attributes; {} is the most there can be",
-                bytes, XATTR_LIST_MAX);
+    return Fail(ErrorCode::kCorrupt,
+                "has {} bytes of extended attributes; {} is the most there can be", bytes,
+                XATTR_LIST_MAX);
   }
   return Account(bytes);
 }
@@ -120,10 +129,11 @@ Result<Inode*> LayerTree::NewInode(Metadata metadata) {
   return &inode;
 }
 
-// Follows symbolic links of this layer in all but the last component, inside the image. A tar may hold
-// "lib -> usr/lib" and then "lib/x": the file then belongs into usr/lib, as on a root it is unpacked to.
+// Follows symbolic links of this layer in all but the last component, inside the image. A tar may
+// hold "lib -> usr/lib" and then "lib/x": the file then belongs into usr/lib, as on a root it is
+// unpacked to.
 Result<std::vector<std::string>> LayerTree::ResolveParents(std::vector<std::string> components,
-                                                          bool create) {
+                                                           bool create) {
   int hops = 0;
   size_t index = 0;
   Inode* directory = root_;
@@ -149,13 +159,15 @@ Result<std::vector<std::string>> LayerTree::ResolveParents(std::vector<std::stri
       return Fail(ErrorCode::kCorrupt, "leads through {}, which is not a directory",
                   Quoted(components[index]));
     }
-    if (++hops > kLinkHops) return Fail(ErrorCode::kCorrupt, "leads through too many symbolic links");
+    if (++hops > kLinkHops)
+      return Fail(ErrorCode::kCorrupt, "leads through too many symbolic links");
     std::vector<std::string> resolved;
     if (!next->target.starts_with('/')) {
       resolved.assign(components.begin(), components.begin() + static_cast<ptrdiff_t>(index));
     }
-    HULL_TRY_WITHIN(fmt::format("leads through the symbolic link to {}, which", Quoted(next->target)),
-                    AppendComponents(next->target, resolved));
+    HULL_TRY_WITHIN(
+        fmt::format("leads through the symbolic link to {}, which", Quoted(next->target)),
+        AppendComponents(next->target, resolved));
     resolved.insert(resolved.end(), components.begin() + static_cast<ptrdiff_t>(index) + 1,
                     components.end());
     if (resolved.size() > kDepth) return Fail(ErrorCode::kCorrupt, "is too deep");
@@ -168,8 +180,8 @@ Result<std::vector<std::string>> LayerTree::ResolveParents(std::vector<std::stri
 
 Result<LayerTree::Place> LayerTree::Locate(std::string_view path, bool create) {
   if (path.size() >= PATH_MAX) {
-    return Fail(ErrorCode::kCorrupt, "is a path of {} bytes; {} is the most there can be", path.size(),
-                PATH_MAX - 1);
+    return Fail(ErrorCode::kCorrupt, "is a path of {} bytes; {} is the most there can be",
+                path.size(), PATH_MAX - 1);
   }
   std::vector<std::string> components;
   HULL_TRY(AppendComponents(path, components));
@@ -208,7 +220,8 @@ Result<Inode*> LayerTree::Add(std::string_view path, Metadata metadata) {
   }
   Inode* existing = nullptr;
   if (place.name.empty()) {
-    if (!is_directory) return Fail(ErrorCode::kCorrupt, "{} makes the root something else", attempt());
+    if (!is_directory)
+      return Fail(ErrorCode::kCorrupt, "{} makes the root something else", attempt());
     existing = root_;
   } else if (const auto found = place.parent->children.find(place.name);
              found != place.parent->children.end()) {
@@ -228,7 +241,9 @@ Result<Inode*> LayerTree::Add(std::string_view path, Metadata metadata) {
 }
 
 Status LayerTree::AddHardLink(std::string_view path, std::string_view target) {
-  const auto attempt = [&] { return fmt::format("{}, a hard link to {}", Quoted(path), Quoted(target)); };
+  const auto attempt = [&] {
+    return fmt::format("{}, a hard link to {}", Quoted(path), Quoted(target));
+  };
   HULL_TRY_WITHIN(attempt(), Account(path.size()));
   HULL_ASSIGN_WITHIN(attempt() + ": the target", const Place from, Locate(target, false));
   const auto source = from.parent->children.find(from.name);
@@ -259,8 +274,8 @@ void LayerTree::ResolveWhiteouts() {
   for (size_t i = 0; i < count; ++i) {
     Inode& directory = inodes_[i];
     for (const std::string& name : directory.whiteouts) {
-      // A whiteout hides what lower layers have and nothing of its own layer (OCI image-spec, layer.md).
-      // A directory that is new in its place must not show what the lower one held.
+      // A whiteout hides what lower layers have and nothing of its own layer (OCI image-spec,
+      // layer.md). A directory that is new in its place must not show what the lower one held.
       const auto found = directory.children.find(name);
       if (found != directory.children.end()) {
         if (IsDirectory(*found->second)) found->second->opaque = true;

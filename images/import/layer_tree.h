@@ -1,7 +1,9 @@
-// One image layer as a tree in memory: what its tar says, with OCI's whiteouts turned into overlayfs'.
+// One image layer as a tree in memory: what its tar says, with OCI's whiteouts turned into
+// overlayfs'.
 //
-// Entries come in the order of the tar; a later one replaces an earlier one of the same name. Nothing
-// here touches the host's file system, so no name and no link in a hostile tar can reach it.
+// Entries come in the order of the tar; a later one replaces an earlier one of the same name.
+// Nothing here touches the host's file system, so no name and no link in a hostile tar can reach
+// it.
 #pragma once
 
 #include <cstdint>
@@ -34,8 +36,8 @@ struct Metadata {
 
 struct Inode {
   Metadata metadata;
-  uint32_t links = 0;        // names that lead here; directories count as in stat(2) only when written
-  uint32_t device = 0;       // character and block devices: as the kernel encodes it (new_encode_dev)
+  uint32_t links = 0;   // names that lead here; directories count as in stat(2) only when written
+  uint32_t device = 0;  // character and block devices: as the kernel encodes it (new_encode_dev)
   uint64_t size_bytes = 0;   // regular files
   uint32_t first_block = 0;  // regular files: where the data is in the EROFS file
   std::string target;        // symbolic links
@@ -43,7 +45,7 @@ struct Inode {
   // Directories.
   std::map<std::string, Inode*, std::less<>> children;  // sorted by bytes, as EROFS wants them
   std::set<std::string, std::less<>> whiteouts;         // names that hide what lower layers have
-  bool opaque = false;    // hides all that lower layers have in it
+  bool opaque = false;                                  // hides all that lower layers have in it
   bool implicit = false;  // the tar has files in it but no entry for it
 };
 
@@ -61,9 +63,9 @@ class LayerTree {
   LayerTree(const LayerTree&) = delete;
   LayerTree& operator=(const LayerTree&) = delete;
 
-  // Adds a file of any kind but a hard link; the directories above are made when missing. A path that
-  // names a whiteout (".wh.x", ".wh..wh..opq") makes that instead. Returns the new inode, which lives as
-  // long as the tree, or null when the entry stands for something else (a whiteout).
+  // Adds a file of any kind but a hard link; the directories above are made when missing. A path
+  // that names a whiteout (".wh.x", ".wh..wh..opq") makes that instead. Returns the new inode,
+  // which lives as long as the tree, or null when the entry stands for something else (a whiteout).
   // kCorrupt: a path that climbs out of the image, or leads through something that is no directory.
   Result<Inode*> Add(std::string_view path, Metadata metadata);
 

@@ -2,10 +2,11 @@
 //
 //   hull-import LIMIT-BYTES LIMIT-ENTRIES <blob 3>image
 //
-// Standard input is the blob, descriptor 3 an empty file open for writing. On standard output comes a
-// report, a line each "key value", the last one "end": blob-digest, blob-bytes, diff-id, tar-bytes,
-// image-bytes, dropped-xattrs, any number of implicit (a directory, control characters escaped); or
-// "error CODE ERRNO MESSAGE" alone. Exit code 0 with a report, 1 with an error, 2 when called wrongly.
+// Standard input is the blob, descriptor 3 an empty file open for writing. On standard output comes
+// a report, a line each "key value", the last one "end": blob-digest, blob-bytes, diff-id,
+// tar-bytes, image-bytes, dropped-xattrs, any number of implicit (a directory, control characters
+// escaped); or "error CODE ERRNO MESSAGE" alone. Exit code 0 with a report, 1 with an error, 2 when
+// called wrongly.
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -33,7 +34,8 @@ constexpr size_t kImplicitReported = 1000;
 
 std::string Describe(const TarLayerReport& report) {
   std::string text = fmt::format(
-      "blob-digest {}\nblob-bytes {}\ndiff-id {}\ntar-bytes {}\nimage-bytes {}\ndropped-xattrs {}\n",
+      "blob-digest {}\nblob-bytes {}\ndiff-id {}\ntar-bytes {}\nimage-bytes {}\ndropped-xattrs "
+      "{}\n",
       report.blob_digest, report.blob_bytes, report.diff_id, report.tar_bytes, report.image_bytes,
       report.dropped_xattrs);
   size_t left = kImplicitReported;
@@ -73,7 +75,8 @@ int main(int argc, char** argv) {
   using namespace hull::images;  // NOLINT(google-build-using-namespace)
   TarLimits limits;
   if (argc != 3 || !ParseNumber(argv[1], limits.bytes) || !ParseNumber(argv[2], limits.entries)) {
-    std::fputs("usage: hull-import LIMIT-BYTES LIMIT-ENTRIES <BLOB 3>IMAGE (hull starts it)\n", stderr);
+    std::fputs("usage: hull-import LIMIT-BYTES LIMIT-ENTRIES <BLOB 3>IMAGE (hull starts it)\n",
+               stderr);
     return 2;
   }
   std::set_new_handler(OutOfMemory);

@@ -65,13 +65,14 @@ la_ssize_t Converter::Read(archive* reader, void* self, const void** data) {
 tl::unexpected<Error> Converter::ArchiveError(std::string_view path) {
   if (blob_error_) return Fail(*std::move(blob_error_));
   const char* message = archive_error_string(reader_.get());
-  Error error(ErrorCode::kCorrupt, fmt::format("the tar is damaged: {}", message != nullptr ? message : "?"));
+  Error error(ErrorCode::kCorrupt,
+              fmt::format("the tar is damaged: {}", message != nullptr ? message : "?"));
   if (!path.empty()) error = std::move(error).Within(fmt::format("\"{}\"", path));
   return Fail(std::move(error));
 }
 
-// Null at the end of the archive. ARCHIVE_WARN is let pass: in the C locale, which keeps names as the
-// bytes they are, libarchive warns of every name that is not ASCII.
+// Null at the end of the archive. ARCHIVE_WARN is let pass: in the C locale, which keeps names as
+// the bytes they are, libarchive warns of every name that is not ASCII.
 Result<archive_entry*> Converter::NextEntry() {
   archive_entry* entry = nullptr;
   const int status = archive_read_next_header(reader_.get(), &entry);
@@ -111,7 +112,8 @@ Result<Metadata> MetadataOf(archive_entry* entry) {
 Status Converter::CopyData(Inode& inode, archive_entry* entry, std::string_view path) {
   const la_int64_t size = archive_entry_size(entry);
   if (size < 0) return Fail(ErrorCode::kCorrupt, "\"{}\" has a negative size", path);
-  HULL_TRY_WITHIN(fmt::format("\"{}\"", path), writer_.BeginFile(inode, static_cast<uint64_t>(size)));
+  HULL_TRY_WITHIN(fmt::format("\"{}\"", path),
+                  writer_.BeginFile(inode, static_cast<uint64_t>(size)));
   for (;;) {
     const void* data = nullptr;
     size_t bytes = 0;
@@ -137,7 +139,8 @@ Status Converter::AddEntry(archive_entry* entry) {
   const uint32_t type = metadata.mode & S_IFMT;
   if (type != S_IFREG && type != S_IFDIR && type != S_IFLNK && type != S_IFCHR && type != S_IFBLK &&
       type != S_IFIFO) {
-    return Fail(ErrorCode::kCorrupt, "\"{}\" is of a type that tar does not have: {:o}", path, type);
+    return Fail(ErrorCode::kCorrupt, "\"{}\" is of a type that tar does not have: {:o}", path,
+                type);
   }
   HULL_ASSIGN(Inode * inode, tree_.Add(path, std::move(metadata)));
   if (inode == nullptr) return {};
@@ -153,8 +156,8 @@ Status Converter::AddEntry(archive_entry* entry) {
     const auto device_major = static_cast<uint64_t>(archive_entry_rdevmajor(entry));
     const auto device_minor = static_cast<uint64_t>(archive_entry_rdevminor(entry));
     if (device_major >> kMajorBits != 0 || device_minor >> kMinorBits != 0) {
-      return Fail(ErrorCode::kCorrupt, "\"{}\" is a device that cannot be: {}:{}", path, device_major,
-                  device_minor);
+      return Fail(ErrorCode::kCorrupt, "\"{}\" is a device that cannot be: {}:{}", path,
+                  device_major, device_minor);
     }
     inode->device = EncodeDevice(device_major, device_minor);
   }

@@ -1,13 +1,13 @@
 // The image store: OCI images on this host, each layer as one EROFS file that every image and every
 // VM shares.
 //
-// On disk, under `<root>/images` (everything appears by rename, so a reader needs no lock and a kill
-// at any moment leaves nothing half made):
+// On disk, under `<root>/images` (everything appears by rename, so a reader needs no lock and a
+// kill at any moment leaves nothing half made):
 //   layers/sha256-<diff id>.erofs   one layer, read-only, never changed once it is there
-//   blobs/sha256-<digest>           manifests and configurations, byte for byte as the registry had them
-//   images/sha256-<image id>.json   one image: what it is made of
-//   names.json                      which name means which image
-//   locks/, tmp/                    of running pulls; what a killed one left goes with the next pull
+//   blobs/sha256-<digest>           manifests and configurations, byte for byte as the registry had
+//   them images/sha256-<image id>.json   one image: what it is made of names.json which name means
+//   which image locks/, tmp/                    of running pulls; what a killed one left goes with
+//   the next pull
 // A Store on a read-only file system can List and Resolve.
 #pragma once
 
@@ -18,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "images/store/reference.h"
 #include "vmm/base/result.h"
 
 namespace hull::images {
@@ -31,12 +32,13 @@ struct Layer {
 struct Image {
   std::string id;                  // "sha256:<64 hex>": digest of the configuration
   std::vector<std::string> names;  // full, sorted: "docker.io/library/busybox:latest"
-  std::string digest;              // of what the name stood for where it came from: a manifest or an index
-  std::string manifest_digest;     // of the image's own manifest; equals `digest` when there was no index
-  std::string created;             // RFC 3339 as the configuration has it; may be empty
-  uint64_t size_bytes = 0;         // sum of the layers
-  std::string config;              // the OCI image configuration: verified JSON text, an object
-  std::vector<Layer> layers;       // lowest first
+  std::string digest;  // of what the name stood for where it came from: a manifest or an index
+  std::string
+      manifest_digest;      // of the image's own manifest; equals `digest` when there was no index
+  std::string created;      // RFC 3339 as the configuration has it; may be empty
+  uint64_t size_bytes = 0;  // sum of the layers
+  std::string config;       // the OCI image configuration: verified JSON text, an object
+  std::vector<Layer> layers;  // lowest first
 };
 
 struct PullProgress {
@@ -70,8 +72,8 @@ struct PullOptions {
   std::string variant;
   // The name to give the image, instead of the one it came with. Normalised as docker does.
   std::string name;
-  // Passed to skopeo: the rest (mirrors, insecure registries, signatures) is in containers-registries.conf(5)
-  // and containers-policy.json(5).
+  // Passed to skopeo: the rest (mirrors, insecure registries, signatures) is in
+  // containers-registries.conf(5) and containers-policy.json(5).
   bool tls_verify = true;
   std::string auth_file;         // empty: skopeo's own search
   std::string signature_policy;  // empty: the host's policy.json
@@ -91,9 +93,9 @@ class Store {
   // All images, newest first.
   Result<std::vector<Image>> List() const;
 
-  // Gets an image and all its layers, and names it. Blocks. `reference` is a docker name (docker:// may
-  // stand before it), oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME]. On an error
-  // the store is as it was, save for whole, verified layers that came in before it.
+  // Gets an image and all its layers, and names it. Blocks. `reference` is a docker name (docker://
+  // may stand before it), oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME]. On
+  // an error the store is as it was, save for whole, verified layers that came in before it.
   Result<Image> Pull(std::string_view reference, const PullOptions& options);
 
  private:
@@ -102,8 +104,5 @@ class Store {
   std::string root_;  // <root>/images
   std::string importer_;
 };
-
-// "docker.io/library/busybox:latest" as docker shows it: "busybox:latest".
-std::string FamiliarName(std::string_view full_name);
 
 }  // namespace hull::images

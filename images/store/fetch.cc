@@ -1,0 +1,217 @@
+#include "images/store/fetch.h"
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include "images/digest/digest.h"
+#include "images/store/layer_import.h"
+#include "images/store/skopeo.h"
+#include "vmm/base/escape.h"
+#include "vmm/base/file.h"
+
+namespace hull::images {
+namespace {
+
+constexpr std::string_view kRefName = "org.opencontainers.image.ref.name";
+// containerd, buildkit and `docker save` write the full name here and the bare tag into ref.name.
+constexpr std::string_view kImageName = "io.containerd.image.name";
+// An index may name further indexes; more than this is no image.
+constexpr int kIndexDepth = 4;
+
+Platform WantedPlatform(const PullOptions& options) {
+  return {options.os, options.architecture, options.variant};
+}
+
+// Annotation `key`, or empty.
+std::string Annotation(const Descriptor& descriptor, std::string_view key) {
+  const auto found = descriptor.annotations.find(std::string(key));
+  return found == descriptor.annotations.end() ? std::string() : found->second;
+}
+
+// The full name that a layout gives an image, if it gives one. A bare tag ("latest", "1.0") is
+// none: it says nothing of the repository.
+std::string NameFromAnnotations(const Descriptor& descriptor) {
+  for (const std::string_view key : {kImageName, kRefName}) {
+    const std::string text = Annotation(descriptor, key);
+    if (text.find_first_of("/:") == std::string::npos) continue;
+    if (const Result<ImageName> name = ParseImageName(text)) return name->Full();
+  }
+  return {};
+}
+
+std::string BlobDirectory(const Source& source) {
+  return source.path + "/blobs/sha256";
+}
+
+Result<std::string> ReadLayoutDocument(const Source& source, const Descriptor& descriptor,
+                                       const PullOptions& options) {
+  return ReadBlob(fmt::format("{}/{}", BlobDirectory(source), HexOf(descriptor.digest)), descriptor,
+                  options.limits.manifest_bytes);
+}
+
+// The entry of index.json that the tag names, or the only one.
+Result<Descriptor> ChooseEntry(const Index& index, const Source& source) {
+  std::vector<Descriptor> chosen;
+  std::string names;
+  for (const Descriptor& descriptor : index.manifests) {
+    const std::string name = Annotation(descriptor, kRefName);
+    if (source.tag.empty() || name == source.tag ||
+        Annotation(descriptor, kImageName) == source.tag) {
+      chosen.push_back(descriptor);
+    }
+    if (!names.empty()) names += ", ";
+    names += name.empty() ? descriptor.digest : EscapeControl(name);
+  }
+  if (chosen.size() == 1) return chosen.front();
+  if (chosen.empty()) {
+    return Fail(ErrorCode::kNotFound, "the layout has no image \"{}\"{}{}",
+                EscapeControl(source.tag), names.empty() ? "" : ", only ", names);
+  }
+  return Fail(ErrorCode::kInvalidArgument, "the layout has several images: add one of :{}", names);
+}
+
+Result<ResolvedSource> ResolveLayout(const Source& source, const PullOptions& options) {
+  ResolvedSource resolved;
+  resolved.source = source;
+  HULL_ASSIGN(const std::string version,
+              ReadFile(source.path + "/oci-layout", options.limits.manifest_bytes));
+  if (version.find("\"imageLayoutVersion\"") == std::string::npos) {
+    return Fail(ErrorCode::kCorrupt, "{} is not an OCI layout", source.path);
+  }
+  HULL_ASSIGN(const std::string index_text,
+              ReadFile(source.path + "/index.json", options.limits.manifest_bytes));
+  HULL_ASSIGN(const Index index, ParseIndex(index_text));
+  HULL_ASSIGN(Descriptor descriptor, ChooseEntry(index, source));
+  resolved.digest = descriptor.digest;
+  resolved.name = NameFromAnnotations(descriptor);
+  for (int depth = 0; depth < kIndexDepth; ++depth) {
+    HULL_ASSIGN(std::string text, ReadLayoutDocument(source, descriptor, options));
+    HULL_ASSIGN(const DocumentKind kind, KindOfDocument(text));
+    if (kind == DocumentKind::kManifest) {
+      resolved.manifest_text = std::move(text);
+      return resolved;
+    }
+    HULL_ASSIGN(const Index inner, ParseIndex(text));
+    HULL_ASSIGN(descriptor, ChoosePlatform(inner, WantedPlatform(options)));
+  }
+  return Fail(ErrorCode::kCorrupt, "the layout's indexes are nested more than {} deep",
+              kIndexDepth);
+}
+
+std::string RegistryReference(const ImageName& name, std::string_view digest) {
+  return fmt::format("docker://{}@{}", name.Repository(), digest);
+}
+
+Result<ResolvedSource> ResolveRegistry(const Source& source, const PullOptions& options) {
+  ResolvedSource resolved;
+  resolved.source = source;
+  resolved.name = source.name.Full();
+  HULL_ASSIGN(std::string text, SkopeoInspectRaw("docker://" + resolved.name, options));
+  resolved.digest = DigestOf(text);
+  if (!source.name.digest.empty() && resolved.digest != source.name.digest) {
+    return Fail(ErrorCode::kCorrupt, "{}: the registry's answer is {}", resolved.name,
+                resolved.digest);
+  }
+  for (int depth = 0; depth < kIndexDepth; ++depth) {
+    HULL_ASSIGN_WITHIN(resolved.name, const DocumentKind kind, KindOfDocument(text));
+    if (kind == DocumentKind::kManifest) {
+      resolved.manifest_text = std::move(text);
+      return resolved;
+    }
+    HULL_ASSIGN_WITHIN(resolved.name, const Index index, ParseIndex(text));
+    HULL_ASSIGN_WITHIN(resolved.name, const Descriptor descriptor,
+                       ChoosePlatform(index, WantedPlatform(options)));
+    HULL_ASSIGN(text, SkopeoInspectRaw(RegistryReference(source.name, descriptor.digest), options));
+    if (DigestOf(text) != descriptor.digest) {
+      return Fail(ErrorCode::kCorrupt, "{}: the registry's answer for {} is {}", resolved.name,
+                  descriptor.digest, DigestOf(text));
+    }
+  }
+  return Fail(ErrorCode::kCorrupt, "{}: indexes are nested more than {} deep", resolved.name,
+              kIndexDepth);
+}
+
+std::string ArchiveReference(const Source& source) {
+  const std::string_view transport =
+      source.kind == Source::Kind::kDockerArchive ? "docker-archive" : "oci-archive";
+  return fmt::format("{}:{}{}{}", transport, source.path, source.tag.empty() ? "" : ":",
+                     source.tag);
+}
+
+Result<ResolvedSource> ResolveArchive(const Source& source, const PullOptions& options) {
+  ResolvedSource resolved;
+  resolved.source = source;
+  // The file is looked at first: skopeo's own words for a missing one are less clear.
+  HULL_TRY(OpenFile(source.path, 0));
+  std::string name = source.tag;
+  if (source.kind == Source::Kind::kDockerArchive && name.empty()) {
+    HULL_ASSIGN(const std::vector<std::string> names,
+                SkopeoArchiveNames("docker-archive:" + source.path, options));
+    if (!names.empty()) name = names.front();
+  }
+  if (source.kind == Source::Kind::kOciArchive && name.find_first_of("/:") == std::string::npos)
+    name.clear();
+  if (const Result<ImageName> parsed = ParseImageName(name)) resolved.name = parsed->Full();
+  return resolved;
+}
+
+uint64_t FetchBytes(const std::string& manifest_text, const PullOptions& options) {
+  const Result<Manifest> manifest = ParseManifest(manifest_text, options.limits.layers);
+  if (!manifest) return 0;
+  uint64_t bytes = manifest->config.size_bytes;
+  for (const Descriptor& layer : manifest->layers) bytes += layer.size_bytes;
+  return bytes;
+}
+
+Result<FetchedImage> FetchWithSkopeo(const ResolvedSource& resolved, const PullOptions& options,
+                                     const std::string& scratch) {
+  FetchedImage image;
+  image.digest = resolved.digest;
+  image.blob_directory = scratch + "/image";
+  HULL_TRY(MakeDirectories(image.blob_directory, 0700));
+  std::string reference;
+  uint64_t total_bytes = 0;
+  if (resolved.source.kind == Source::Kind::kRegistry) {
+    // By digest: the tag may have moved since it was looked up.
+    reference = RegistryReference(resolved.source.name, DigestOf(resolved.manifest_text));
+    total_bytes = FetchBytes(resolved.manifest_text, options);
+  } else {
+    reference = ArchiveReference(resolved.source);
+  }
+  HULL_TRY(SkopeoCopy(reference, image.blob_directory, options, total_bytes));
+  HULL_ASSIGN(image.manifest_text,
+              ReadFile(image.blob_directory + "/manifest.json", options.limits.manifest_bytes));
+  const std::string digest = DigestOf(image.manifest_text);
+  if (image.digest.empty()) image.digest = digest;
+  if (!resolved.manifest_text.empty() && digest != DigestOf(resolved.manifest_text)) {
+    return Fail(ErrorCode::kCorrupt, "skopeo brought manifest {} instead of {}", digest,
+                DigestOf(resolved.manifest_text));
+  }
+  return image;
+}
+
+}  // namespace
+
+Result<ResolvedSource> ResolveSource(const Source& source, const PullOptions& options) {
+  if (options.progress) options.progress({PullProgress::Phase::kResolve, {}, 0, 0});
+  switch (source.kind) {
+    case Source::Kind::kOciLayout:
+      return ResolveLayout(source, options);
+    case Source::Kind::kOciArchive:
+    case Source::Kind::kDockerArchive:
+      return ResolveArchive(source, options);
+    case Source::Kind::kRegistry:
+      break;
+  }
+  return ResolveRegistry(source, options);
+}
+
+Result<FetchedImage> FetchImage(const ResolvedSource& resolved, const PullOptions& options,
+                                const std::string& scratch) {
+  if (resolved.source.kind != Source::Kind::kOciLayout)
+    return FetchWithSkopeo(resolved, options, scratch);
+  return FetchedImage{resolved.digest, resolved.manifest_text, BlobDirectory(resolved.source)};
+}
+
+}  // namespace hull::images

@@ -1,0 +1,32 @@
+// Makes one EROFS layer of one blob with hull-import.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "images/store/manifest.h"
+#include "vmm/base/result.h"
+
+namespace hull::images {
+
+struct LayerRequest {
+  std::string importer;   // the program
+  std::string blob;       // path
+  Descriptor descriptor;  // what the manifest says of the blob
+  std::string diff_id;    // what the configuration says of the tar in it
+  std::string target;     // path of the EROFS file to make; must not be there
+  uint64_t limit_bytes = 0;
+  uint64_t limit_entries = 0;
+  std::function<void(uint64_t)> progress;  // blob bytes read so far; may be empty
+};
+
+// kCorrupt when blob and tar are not what manifest and configuration say. On an error no file is
+// left that anyone could take for a layer: `target` may be there, incomplete.
+Status ImportLayer(const LayerRequest& request);
+
+// Opens a blob of a layout that somebody else made: a regular file, no link to elsewhere.
+Result<std::string> ReadBlob(const std::string& path, const Descriptor& descriptor,
+                             uint64_t cap_bytes);
+
+}  // namespace hull::images

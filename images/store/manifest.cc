@@ -1,0 +1,229 @@
+#include "images/store/manifest.h"
+
+#include <algorithm>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
+
+#include "images/digest/digest.h"
+#include "vmm/base/escape.h"
+
+namespace hull::images {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::string_view kIndexTypes[] = {
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json"};
+constexpr std::string_view kManifestTypes[] = {
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json"};
+constexpr std::string_view kConfigTypes[] = {"application/vnd.oci.image.config.v1+json",
+                                             "application/vnd.docker.container.image.v1+json"};
+constexpr std::string_view kLayerTypes[] = {
+    "application/vnd.oci.image.layer.v1.tar",
+    "application/vnd.oci.image.layer.v1.tar+gzip",
+    "application/vnd.oci.image.layer.v1.tar+zstd",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+    "application/vnd.docker.image.rootfs.diff.tar",
+    "application/vnd.docker.image.rootfs.diff.tar.gzip",
+    "application/vnd.docker.image.rootfs.diff.tar.zstd",
+    "application/vnd.docker.image.rootfs.foreign.diff.tar",
+    "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"};
+
+template <size_t N>
+bool IsOneOf(std::string_view text, const std::string_view (&list)[N]) {
+  return std::find(std::begin(list), std::end(list), text) != std::end(list);
+}
+
+Result<json::object> ParseObject(std::string_view text, std::string_view what) {
+  boost::system::error_code error;
+  json::value value = json::parse(json::string_view(text.data(), text.size()), error);
+  if (error) return Fail(ErrorCode::kCorrupt, "the {} is not JSON: {}", what, error.message());
+  if (!value.is_object()) return Fail(ErrorCode::kCorrupt, "the {} is not a JSON object", what);
+  return std::move(value.get_object());
+}
+
+std::string_view View(const json::string& text) {
+  return {text.data(), text.size()};
+}
+
+// The string field `key`, empty when there is none.
+Result<std::string> Text(const json::object& object, std::string_view key) {
+  const json::value* value = object.if_contains(json::string_view(key.data(), key.size()));
+  if (value == nullptr || value->is_null()) return std::string();
+  if (!value->is_string()) return Fail(ErrorCode::kCorrupt, "field {} is not a string", key);
+  return std::string(View(value->get_string()));
+}
+
+const json::object* Object(const json::object& object, std::string_view key) {
+  const json::value* value = object.if_contains(json::string_view(key.data(), key.size()));
+  return value == nullptr ? nullptr : value->if_object();
+}
+
+Result<const json::array*> Array(const json::object& object, std::string_view key) {
+  const json::value* value = object.if_contains(json::string_view(key.data(), key.size()));
+  if (value == nullptr || !value->is_array())
+    return Fail(ErrorCode::kCorrupt, "it has no list {}", key);
+  return &value->get_array();
+}
+
+Result<Platform> ParsePlatform(const json::object& object) {
+  Platform platform;
+  HULL_ASSIGN(platform.os, Text(object, "os"));
+  HULL_ASSIGN(platform.architecture, Text(object, "architecture"));
+  HULL_ASSIGN(platform.variant, Text(object, "variant"));
+  return platform;
+}
+
+Result<Descriptor> ParseDescriptor(const json::value& value) {
+  const json::object* object = value.if_object();
+  if (object == nullptr) return Fail(ErrorCode::kCorrupt, "a descriptor is not an object");
+  Descriptor descriptor;
+  HULL_ASSIGN(descriptor.media_type, Text(*object, "mediaType"));
+  HULL_ASSIGN(descriptor.digest, Text(*object, "digest"));
+  if (!IsDigest(descriptor.digest)) {
+    return Fail(ErrorCode::kCorrupt, "\"{}\" is not a SHA-256 digest",
+                EscapeControl(descriptor.digest));
+  }
+  const json::value* size = object->if_contains("size");
+  const std::int64_t* bytes = size == nullptr ? nullptr : size->if_int64();
+  if (bytes == nullptr || *bytes < 0) {
+    return Fail(ErrorCode::kCorrupt, "the descriptor of {} has no size", descriptor.digest);
+  }
+  descriptor.size_bytes = static_cast<uint64_t>(*bytes);
+  if (const json::object* platform = Object(*object, "platform"); platform != nullptr) {
+    HULL_ASSIGN(descriptor.platform, ParsePlatform(*platform));
+  }
+  if (const json::object* annotations = Object(*object, "annotations"); annotations != nullptr) {
+    for (const auto& [key, text] : *annotations) {
+      if (text.is_string()) {
+        descriptor.annotations.emplace(std::string_view(key.data(), key.size()),
+                                       View(text.get_string()));
+      }
+    }
+  }
+  return descriptor;
+}
+
+std::string Describe(const Platform& platform) {
+  std::string text = fmt::format("{}/{}", platform.os, platform.architecture);
+  if (!platform.variant.empty()) text += "/" + platform.variant;
+  return EscapeControl(text);
+}
+
+bool Matches(const Platform& has, const Platform& wanted) {
+  return has.os == wanted.os && has.architecture == wanted.architecture &&
+         (wanted.variant.empty() || has.variant == wanted.variant);
+}
+
+}  // namespace
+
+Result<DocumentKind> KindOfDocument(std::string_view text) {
+  HULL_ASSIGN(const json::object object, ParseObject(text, "manifest"));
+  HULL_ASSIGN(const std::string type, Text(object, "mediaType"));
+  const bool has_manifests = object.contains("manifests");
+  const bool has_config = object.contains("config");
+  // One document that can be read as both could show one image to whoever signs it and another to
+  // whoever runs it.
+  if (has_manifests && (has_config || object.contains("layers"))) {
+    return Fail(ErrorCode::kCorrupt, "the manifest could be read as an index as well");
+  }
+  if (has_manifests && (type.empty() || IsOneOf(type, kIndexTypes))) return DocumentKind::kIndex;
+  if (has_config && (type.empty() || IsOneOf(type, kManifestTypes))) return DocumentKind::kManifest;
+  if (object.contains("fsLayers")) {
+    return Fail(ErrorCode::kUnsupported,
+                "docker's manifests of schema 1 are not supported: push the image anew");
+  }
+  return Fail(ErrorCode::kUnsupported, "media type \"{}\" is no image", EscapeControl(type));
+}
+
+Result<Index> ParseIndex(std::string_view text) {
+  HULL_ASSIGN(const json::object object, ParseObject(text, "index"));
+  HULL_ASSIGN_WITHIN("the index", const json::array* manifests, Array(object, "manifests"));
+  Index index;
+  for (const json::value& value : *manifests) {
+    HULL_ASSIGN_WITHIN("the index", Descriptor descriptor, ParseDescriptor(value));
+    index.manifests.push_back(std::move(descriptor));
+  }
+  return index;
+}
+
+Result<Manifest> ParseManifest(std::string_view text, uint32_t layer_cap) {
+  HULL_ASSIGN(const json::object object, ParseObject(text, "manifest"));
+  const json::value* config = object.if_contains("config");
+  if (config == nullptr) return Fail(ErrorCode::kCorrupt, "the manifest has no configuration");
+  Manifest manifest;
+  HULL_ASSIGN_WITHIN("the manifest", manifest.config, ParseDescriptor(*config));
+  if (!IsOneOf(manifest.config.media_type, kConfigTypes)) {
+    return Fail(ErrorCode::kUnsupported,
+                "this is not a container image: its configuration is \"{}\"",
+                EscapeControl(manifest.config.media_type));
+  }
+  HULL_ASSIGN_WITHIN("the manifest", const json::array* layers, Array(object, "layers"));
+  if (layers->size() > layer_cap) {
+    return Fail(ErrorCode::kExhausted, "the image has {} layers, more than the {} allowed",
+                layers->size(), layer_cap);
+  }
+  for (const json::value& value : *layers) {
+    HULL_ASSIGN_WITHIN("the manifest", Descriptor layer, ParseDescriptor(value));
+    if (!IsOneOf(layer.media_type, kLayerTypes)) {
+      return Fail(ErrorCode::kUnsupported, "layer {} is \"{}\", which hull cannot read",
+                  layer.digest, EscapeControl(layer.media_type));
+    }
+    manifest.layers.push_back(std::move(layer));
+  }
+  return manifest;
+}
+
+Result<ConfigSummary> ParseConfig(std::string_view text, const Platform& platform) {
+  HULL_ASSIGN(const json::object object, ParseObject(text, "image configuration"));
+  HULL_ASSIGN_WITHIN("the image configuration", const Platform has, ParsePlatform(object));
+  // Images made by hand may not say; what they say must fit.
+  if ((!has.os.empty() && has.os != platform.os) ||
+      (!has.architecture.empty() && has.architecture != platform.architecture)) {
+    return Fail(ErrorCode::kUnsupported, "the image is for {}, not for {}", Describe(has),
+                Describe(platform));
+  }
+  ConfigSummary summary;
+  HULL_ASSIGN_WITHIN("the image configuration", summary.created, Text(object, "created"));
+  const json::object* rootfs = Object(object, "rootfs");
+  if (rootfs == nullptr) return Fail(ErrorCode::kCorrupt, "the image configuration has no rootfs");
+  HULL_ASSIGN_WITHIN("the image configuration's rootfs", const json::array* diff_ids,
+                     Array(*rootfs, "diff_ids"));
+  for (const json::value& value : *diff_ids) {
+    const json::string* diff_id = value.if_string();
+    if (diff_id == nullptr || !IsDigest(View(*diff_id))) {
+      return Fail(ErrorCode::kCorrupt,
+                  "a diff_id of the image configuration is not a SHA-256 digest");
+    }
+    summary.diff_ids.emplace_back(View(*diff_id));
+  }
+  return summary;
+}
+
+Result<std::string> CreatedOf(std::string_view config) {
+  HULL_ASSIGN(const json::object object, ParseObject(config, "image configuration"));
+  return Text(object, "created");
+}
+
+Result<Descriptor> ChoosePlatform(const Index& index, const Platform& platform) {
+  std::string there;
+  for (const Descriptor& descriptor : index.manifests) {
+    const bool is_image = IsOneOf(descriptor.media_type, kManifestTypes) ||
+                          IsOneOf(descriptor.media_type, kIndexTypes);
+    if (is_image && Matches(descriptor.platform, platform)) return descriptor;
+    if (descriptor.platform.os.empty()) continue;
+    if (!there.empty()) there += ", ";
+    there += Describe(descriptor.platform);
+  }
+  return Fail(ErrorCode::kNotFound, "the image is not there for {}{}{}", Describe(platform),
+              there.empty() ? "" : ", only for ", there);
+}
+
+}  // namespace hull::images

@@ -1,0 +1,69 @@
+// What the store writes down about images, as JSON files. Readers need no lock: files appear by
+// rename.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "vmm/base/result.h"
+
+namespace hull::images {
+
+// images/sha256-<id>.json
+struct ImageRecord {
+  std::string id;
+  std::string manifest_digest;
+  std::vector<std::string> diff_ids;  // lowest first
+};
+
+// One entry of names.json.
+struct NameRecord {
+  std::string id;
+  std::string digest;  // of what the name stood for when it was pulled: a manifest or an index
+};
+using NameTable = std::map<std::string, NameRecord, std::less<>>;
+
+// Where everything is. Paths only.
+class StorePaths {
+ public:
+  explicit StorePaths(std::string root) : root_(std::move(root)) {}
+
+  const std::string& root() const { return root_; }
+  std::string Layers() const { return root_ + "/layers"; }
+  std::string Blobs() const { return root_ + "/blobs"; }
+  std::string Images() const { return root_ + "/images"; }
+  std::string Locks() const { return root_ + "/locks"; }
+  std::string Scratch() const { return root_ + "/tmp"; }
+  std::string Names() const { return root_ + "/names.json"; }
+  std::string Layer(std::string_view diff_id) const;
+  std::string Blob(std::string_view digest) const;
+  std::string ImageFile(std::string_view id) const;
+  std::string Lock(std::string_view name) const { return fmt::format("{}/{}", Locks(), name); }
+
+ private:
+  std::string root_;
+};
+
+// Empty when there is no table yet.
+Result<NameTable> ReadNames(const StorePaths& paths);
+std::string EncodeNames(const NameTable& names);
+
+// Nothing when there is no such image.
+Result<std::optional<ImageRecord>> ReadImageRecord(const StorePaths& paths, std::string_view id);
+std::string EncodeImageRecord(const ImageRecord& record);
+
+// Ids of all images, in no order.
+Result<std::vector<std::string>> ListImageIds(const StorePaths& paths);
+
+// Writes `data` to `path` so that after a kill or a power failure the old content is there or the
+// new one. `scratch`: a directory on the same file system, for the half-written file.
+Status PublishFile(const std::string& scratch, const std::string& path, std::string_view data);
+
+// Gives a complete file its place. The directory of `target` is on disk when this returns.
+Status PublishRename(const std::string& from, const std::string& target);
+
+}  // namespace hull::images

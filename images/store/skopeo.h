@@ -1,0 +1,29 @@
+// skopeo's command line: it brings registries, credentials, mirrors, signatures and the archive
+// formats.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "images/store/store.h"
+#include "vmm/base/result.h"
+
+namespace hull::images {
+
+// The manifest or index that `reference` (a skopeo name) stands for, byte for byte.
+Result<std::string> SkopeoInspectRaw(const std::string& reference, const PullOptions& options);
+
+// The names in a docker archive.
+Result<std::vector<std::string>> SkopeoArchiveNames(const std::string& reference,
+                                                    const PullOptions& options);
+
+// Copies an image into `directory` in skopeo's dir: form: manifest.json as it was and blobs as they
+// were. `total_bytes`: for the progress; 0 when not known.
+Status SkopeoCopy(const std::string& reference, const std::string& directory,
+                  const PullOptions& options, uint64_t total_bytes);
+
+// What skopeo printed when it failed, without its time stamps. For tests.
+std::string SkopeoMessage(std::string_view errors);
+
+}  // namespace hull::images
