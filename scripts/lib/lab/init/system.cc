@@ -153,7 +153,7 @@ void SwitchRoot(const std::string& root) {
 void Coldplug() {
   // No udev: drivers of the PCI devices that the user added are loaded here, by their modaliases.
   const int result = system(
-      "cat /sys/bus/pci/devices/*/modalias 2>/dev/null | sort -u | xargs -r modprobe -qab "
+      "cat /sys/bus/pci/devices/*/modalias 2>/dev/null | sort -u | xargs -r /sbin/modprobe -qab "
       ">/dev/null 2>&1");
   if (result == -1) Log("cannot load the drivers of PCI devices: %s", strerror(errno));
 }
