@@ -86,7 +86,7 @@ void HostClients::Add(UniqueFd socket) {
   (*watch)->WatchReadable(true);
   clients_.emplace(id, Client{.socket = std::move(socket),
                               .line = {},
-                              .deadline = Clock::now() + kConnectLineLimit,
+                              .deadline = Clock::now() + events_.limit,
                               .watch = std::move(*watch)});
   events_.arrived();
 }

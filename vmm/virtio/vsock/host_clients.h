@@ -28,6 +28,8 @@ class HostClients {
     std::function<void()> arrived;
     // Whether another one may come. Asked before each.
     std::function<bool()> has_room;
+    // How long each may take.
+    std::chrono::milliseconds limit;
   };
 
   // Listens at `path` from now on; takes connections as soon as `loop` runs.
@@ -40,7 +42,7 @@ class HostClients {
 
   size_t count() const { return clients_.size(); }
   // Turns away those whose time is up. Returns whether some are left, or the listener is paused:
-  // ask again after kTick.
+  // ask again after a while.
   bool OnTick(Clock::time_point now);
   // There may be room again.
   void Resume();

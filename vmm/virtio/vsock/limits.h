@@ -34,16 +34,20 @@ inline constexpr uint32_t kReadsPerTurn = 16;
 // transmit queue until it takes some (virtio 1.2, 5.10.6.1.2).
 inline constexpr size_t kMaxPendingResets = 128;
 
-// From connecting to the Unix socket to the end of its "CONNECT <port>\n".
-inline constexpr std::chrono::seconds kConnectLineLimit{10};
-// From then until the guest's driver is ready.
-inline constexpr std::chrono::seconds kDriverLimit{60};
-// From the request until the guest has answered.
-inline constexpr std::chrono::seconds kAnswerLimit{10};
-// From closing both directions until the guest has confirmed (Linux itself waits 8 s).
-inline constexpr std::chrono::seconds kCloseLimit{10};
-// How often limits are looked at, and half-closed host sockets for a peer that has gone.
-inline constexpr std::chrono::seconds kTick{1};
+// How long each step of a connection's life may take. Tests make it shorter.
+struct TimeLimits {
+  // From connecting to the Unix socket to the end of its "CONNECT <port>\n".
+  std::chrono::milliseconds connect_line = std::chrono::seconds(10);
+  // From then until the guest's driver is ready.
+  std::chrono::milliseconds driver = std::chrono::seconds(60);
+  // From the request until the guest has answered.
+  std::chrono::milliseconds answer = std::chrono::seconds(10);
+  // From closing both directions until the guest has confirmed (Linux itself waits 8 s).
+  std::chrono::milliseconds close = std::chrono::seconds(10);
+  // How often limits are looked at, and half-closed host sockets for a peer that has gone. Nothing
+  // is looked at while there are no such connections.
+  std::chrono::milliseconds tick = std::chrono::seconds(1);
+};
 
 // Host ports of connections that the host makes, in turn. Guests' own choices are usually lower.
 inline constexpr uint32_t kFirstHostPort = 1U << 30U;

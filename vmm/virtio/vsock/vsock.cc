@@ -28,21 +28,23 @@ constexpr uint64_t kMaxCid = 0xffff'fffe;
 
 }  // namespace
 
-Vsock::Vsock(uint64_t cid, std::string path, EventLoop& io_loop)
+Vsock::Vsock(uint64_t cid, std::string path, EventLoop& io_loop, const vsock::TimeLimits& limits)
     : cid_(cid),
       path_(std::move(path)),
       loop_(io_loop),
+      limits_(limits),
       next_host_port_(vsock::kFirstHostPort),
       leftovers_(io_loop, [this](uint32_t buf_alloc) { ReturnBuffer(buf_alloc); }),
       tick_(io_loop, [this] { OnTick(); }) {}
 
 Vsock::~Vsock() = default;
 
-Result<std::unique_ptr<Vsock>> Vsock::Create(uint64_t cid, std::string path, EventLoop& io_loop) {
+Result<std::unique_ptr<Vsock>> Vsock::Create(uint64_t cid, std::string path, EventLoop& io_loop,
+                                             const vsock::TimeLimits& limits) {
   if (cid < kMinCid || cid > kMaxCid)
     return Fail(ErrorCode::kInvalidArgument, "vsock: cid {} is not in {} to {}", cid, kMinCid,
                 kMaxCid);
-  auto device = std::unique_ptr<Vsock>(new Vsock(cid, path, io_loop));
+  auto device = std::unique_ptr<Vsock>(new Vsock(cid, path, io_loop, limits));
   Vsock* self = device.get();
   HULL_ASSIGN_WITHIN(
       "vsock", device->clients_,
@@ -51,7 +53,8 @@ Result<std::unique_ptr<Vsock>> Vsock::Create(uint64_t cid, std::string path, Eve
           {.connect = [self](UniqueFd socket,
                              uint32_t port) { self->OnHostConnects(std::move(socket), port); },
            .arrived = [self] { self->ArmTick(); },
-           .has_room = [self] { return self->connection_count() < vsock::kMaxConnections; }}));
+           .has_room = [self] { return self->connection_count() < vsock::kMaxConnections; },
+           .limit = limits.connect_line}));
   return device;
 }
 

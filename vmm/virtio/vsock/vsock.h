@@ -30,6 +30,7 @@
 #include "vmm/virtio/vsock/connection.h"
 #include "vmm/virtio/vsock/host_clients.h"
 #include "vmm/virtio/vsock/leftovers.h"
+#include "vmm/virtio/vsock/limits.h"
 #include "vmm/virtio/vsock/packet.h"
 #include "vmm/virtio/vsock/receive_queue.h"
 
@@ -40,7 +41,8 @@ class Vsock final : public VirtioDevice {
   // Makes the listening socket at `path`, which must not exist, or be left from a VMM that has
   // ended. `cid` is the guest's: 3 to 2^32 - 2. Before the loop runs, or on its thread; `io_loop`
   // outlives the device. Destroying the device removes the socket.
-  static Result<std::unique_ptr<Vsock>> Create(uint64_t cid, std::string path, EventLoop& io_loop);
+  static Result<std::unique_ptr<Vsock>> Create(uint64_t cid, std::string path, EventLoop& io_loop,
+                                               const vsock::TimeLimits& limits = {});
   ~Vsock() override;
 
   // Connects to the guest's `port` and lets that speak for itself (an agent that listens there
@@ -91,7 +93,7 @@ class Vsock final : public VirtioDevice {
     uint16_t type;
   };
 
-  Vsock(uint64_t cid, std::string path, EventLoop& io_loop);
+  Vsock(uint64_t cid, std::string path, EventLoop& io_loop, const vsock::TimeLimits& limits);
 
   // Packets from the guest (vsock.cc).
   Status ProcessTransmit();
@@ -127,7 +129,7 @@ class Vsock final : public VirtioDevice {
   // deadlines.
   void Settle(Connection& connection);
   void Enqueue(Connection& connection);
-  void SetDeadline(Connection& connection, std::chrono::seconds limit);
+  void SetDeadline(Connection& connection, std::chrono::milliseconds limit);
   // The host still gets what is unsent.
   void Remove(Connection& connection, const Error& why);
   void OnTick();
@@ -139,6 +141,7 @@ class Vsock final : public VirtioDevice {
   const uint64_t cid_;
   const std::string path_;
   EventLoop& loop_;
+  const vsock::TimeLimits limits_;
   std::optional<Driver> driver_;
 
   std::unordered_map<uint64_t, std::unique_ptr<Connection>> connections_;  // by Ports::key

@@ -26,7 +26,7 @@ void Vsock::OnHostConnects(UniqueFd socket, uint32_t port) {
       Insert(Connection::Requesting(NextHostPorts(port), std::move(socket), GrantBuffer()));
   if (connection == nullptr) return;
   host_connections_.Add();
-  SetDeadline(*connection, vsock::kDriverLimit);
+  SetDeadline(*connection, limits_.driver);
   Settle(*connection);
   DeliverNow();
 }
@@ -35,7 +35,7 @@ void Vsock::PressPowerButton(uint32_t port, PowerButtonCallback answered) {
   Connection* connection =
       Insert(Connection::Requesting(NextHostPorts(port), UniqueFd(), GrantBuffer()));
   power_buttons_.emplace(connection->ports().key(), std::move(answered));
-  SetDeadline(*connection, vsock::kDriverLimit);
+  SetDeadline(*connection, limits_.driver);
   Settle(*connection);
   DeliverNow();
 }
@@ -100,7 +100,7 @@ void Vsock::OnEstablished(Connection& connection) {
 }
 
 void Vsock::Settle(Connection& connection) {
-  if (connection.closing() && !connection.deadline) SetDeadline(connection, vsock::kCloseLimit);
+  if (connection.closing() && !connection.deadline) SetDeadline(connection, limits_.close);
   if (connection.needs_hang_up_check()) ArmTick();
   const bool has_data = connection.host_ready() && connection.ReadableBudget(1) > 0;
   if (connection.has_control() || has_data) Enqueue(connection);
@@ -113,7 +113,7 @@ void Vsock::Enqueue(Connection& connection) {
   ready_.push_back(connection.ports());
 }
 
-void Vsock::SetDeadline(Connection& connection, std::chrono::seconds limit) {
+void Vsock::SetDeadline(Connection& connection, std::chrono::milliseconds limit) {
   connection.deadline = Clock::now() + limit;
   ArmTick();
 }
@@ -163,7 +163,7 @@ void Vsock::OnDeadline(Connection& connection) {
 }
 
 void Vsock::ArmTick() {
-  if (!tick_.running()) tick_.Start(vsock::kTick);
+  if (!tick_.running()) tick_.Start(limits_.tick);
 }
 
 uint32_t Vsock::GrantBuffer() {

@@ -67,7 +67,7 @@ Result<bool> Vsock::ServeControl(Connection& connection) {
   const Header header = connection.NextControl();
   packets_to_guest_.Add();
   driver_->receive.SendControl(Address(connection, header));
-  if (header.op == VIRTIO_VSOCK_OP_REQUEST) SetDeadline(connection, vsock::kAnswerLimit);
+  if (header.op == VIRTIO_VSOCK_OP_REQUEST) SetDeadline(connection, limits_.answer);
   return true;
 }
 
