@@ -100,7 +100,7 @@ Result<Vm> Kvm::CreateVm() const {
 
 Result<std::vector<CpuidEntry>> Kvm::SupportedCpuid() const {
   KvmList<kvm_cpuid_entry2> list(kMaxCpuidEntries);
-  if (::ioctl(fd_.get(), KVM_GET_SUPPORTED_CPUID, list.get()) != 0) {
+  if (::ioctl(fd_.get(), kKvmGetSupportedCpuid, list.get()) != 0) {
     return FailErrno("KVM_GET_SUPPORTED_CPUID");
   }
   std::vector<CpuidEntry> entries;

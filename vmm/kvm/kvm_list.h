@@ -3,6 +3,8 @@
 // which takes room in C++ and none in C, so that a C++ program cannot use those declarations.
 #pragma once
 
+#include <linux/kvm.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -13,6 +15,16 @@
 #include "vmm/base/check.h"
 
 namespace hull {
+
+// What precedes the entries.
+struct KvmListHeader {
+  uint32_t count;
+  uint32_t zero;
+};
+inline constexpr unsigned long kKvmGetSupportedCpuid = _IOWR(KVMIO, 0x05, KvmListHeader);
+inline constexpr unsigned long kKvmSetGsiRouting = _IOW(KVMIO, 0x6a, KvmListHeader);
+inline constexpr unsigned long kKvmSetMsrs = _IOW(KVMIO, 0x89, KvmListHeader);
+inline constexpr unsigned long kKvmSetCpuid2 = _IOW(KVMIO, 0x90, KvmListHeader);
 
 template <typename Entry>
 class KvmList {
@@ -40,7 +52,8 @@ class KvmList {
   }
 
  private:
-  static constexpr size_t kHeaderBytes = 8;
+  static constexpr size_t kHeaderBytes = sizeof(KvmListHeader);
+  static_assert(kHeaderBytes == 8);
   static_assert(alignof(Entry) <= kHeaderBytes);
 
   uint32_t capacity_;

@@ -57,7 +57,7 @@ Status Vcpu::SetCpuid(std::span<const CpuidEntry> entries) {
     out.ecx = entries[i].ecx;
     out.edx = entries[i].edx;
   }
-  if (::ioctl(fd_.get(), KVM_SET_CPUID2, list.get()) != 0) return FailErrno("KVM_SET_CPUID2");
+  if (::ioctl(fd_.get(), kKvmSetCpuid2, list.get()) != 0) return FailErrno("KVM_SET_CPUID2");
   return {};
 }
 
@@ -68,7 +68,7 @@ Status Vcpu::SetMsrs(std::span<const Msr> msrs) {
     list[i].data = msrs[i].value;
   }
   // The number of registers that were set: the first one that was not is refused.
-  const int count = ::ioctl(fd_.get(), KVM_SET_MSRS, list.get());
+  const int count = ::ioctl(fd_.get(), kKvmSetMsrs, list.get());
   if (count < 0) return FailErrno("KVM_SET_MSRS");
   if (static_cast<size_t>(count) < msrs.size()) {
     return Fail(ErrorCode::kUnsupported, "KVM_SET_MSRS: this KVM refuses register {:#x} = {:#x}",

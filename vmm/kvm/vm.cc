@@ -52,7 +52,7 @@ Status Vm::RouteInterrupts() {
     entry.u.irqchip.irqchip = KVM_IRQCHIP_IOAPIC;
     entry.u.irqchip.pin = line;
   }
-  if (::ioctl(fd_.get(), KVM_SET_GSI_ROUTING, routing.get()) != 0) {
+  if (::ioctl(fd_.get(), kKvmSetGsiRouting, routing.get()) != 0) {
     return FailErrno("KVM_SET_GSI_ROUTING");
   }
   return {};
