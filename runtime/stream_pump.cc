@@ -1,0 +1,92 @@
+#include "runtime/stream_pump.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <memory>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/post.hpp>
+
+namespace hull {
+namespace {
+
+constexpr size_t kChunkBytes = 128 * 1024;
+
+enum class Side { kUser, kGuest };
+
+struct Stopped {
+  Side side;
+  int error_number;  // 0: end of file
+};
+
+// For descriptors that somebody else made non-blocking.
+void AwaitReady(int fd, short events) {
+  pollfd wait{fd, events, 0};
+  poll(&wait, 1, -1);
+}
+
+// Copies until an end stops.
+Stopped Copy(int from, Side from_side, int to, Side to_side) {
+  std::vector<char> chunk(kChunkBytes);
+  while (true) {
+    const ssize_t got = read(from, chunk.data(), chunk.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EAGAIN) {
+      AwaitReady(from, POLLIN);
+      continue;
+    }
+    if (got <= 0) return {from_side, got == 0 ? 0 : errno};
+    const char* next = chunk.data();
+    auto left = static_cast<size_t>(got);
+    while (left > 0) {
+      const ssize_t written = write(to, next, left);
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0 && errno == EAGAIN) {
+        AwaitReady(to, POLLOUT);
+        continue;
+      }
+      if (written < 0) return {to_side, errno};
+      next += written;
+      left -= static_cast<size_t>(written);
+    }
+  }
+}
+
+Status Finish(int stream, PumpDirection direction, const Stopped& stopped) {
+  if (direction == PumpDirection::kToGuest) {
+    shutdown(stream, SHUT_WR);
+    // A terminal that hangs up reads as EIO: its end, no fault.
+    if (stopped.side == Side::kUser && stopped.error_number != 0 && stopped.error_number != EIO) {
+      return Fail(Error::FromErrno(stopped.error_number, "read standard input"));
+    }
+    return {};
+  }
+  if (stopped.side == Side::kUser) {
+    shutdown(stream, SHUT_RDWR);
+    if (stopped.error_number != EPIPE && stopped.error_number != EIO) {
+      return Fail(Error::FromErrno(stopped.error_number, "write the container's output"));
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+void StartPump(boost::asio::io_context& io, std::shared_ptr<UniqueFd> stream, int user_fd,
+               PumpDirection direction, std::function<void(Status)> done) {
+  std::thread([&io, stream = std::move(stream), user_fd, direction, done = std::move(done)] {
+    const bool to_guest = direction == PumpDirection::kToGuest;
+    const Stopped stopped = to_guest ? Copy(user_fd, Side::kUser, stream->get(), Side::kGuest)
+                                     : Copy(stream->get(), Side::kGuest, user_fd, Side::kUser);
+    Status status = Finish(stream->get(), direction, stopped);
+    boost::asio::post(io, [done, status = std::move(status)] { done(status); });
+  }).detach();
+}
+
+}  // namespace hull
