@@ -35,7 +35,12 @@ void SetClock(int64_t time_ns) {
 
 }  // namespace
 
-Agent::Agent(AgentOptions options) : options_(std::move(options)) {}
+Agent::Agent(AgentOptions options)
+    : options_(std::move(options)),
+      containers_(io_, reaper_,
+                  {.state_directory = options_.state_directory,
+                   .crun = options_.crun,
+                   .cgroup_root = options_.cgroup_root}) {}
 
 Status Agent::Start() {
   HULL_TRY(reaper_.Start(!options_.is_init));
@@ -46,6 +51,8 @@ Status Agent::Start() {
       LogWarning("serve a connection: {}", served.error().ToString());
     }
   }));
+  HULL_TRY(
+      Listen(kStreamPort, [this](UniqueFd connection) { streams_.Accept(std::move(connection)); }));
   HULL_TRY(Listen(kPowerButtonPort, [this](const UniqueFd&) { ShutDown(kButtonGrace); }));
   ready_ns_ = MonotonicNs();
   if (options_.unix_directory.empty()) Dial();
@@ -86,6 +93,7 @@ void Agent::Dial() {
 }
 
 void Agent::RegisterMethods() {
+  containers_.Register(server_);
   server_.Handle<v1::ConnectRequest, v1::ConnectResponse>(
       kServiceName, "Connect",
       [this](const v1::ConnectRequest& request, const ttrpc::Reply<v1::ConnectResponse>& reply) {
@@ -110,9 +118,9 @@ v1::ConnectResponse Agent::Connect(const v1::ConnectRequest& request) {
   return response;
 }
 
-void Agent::ShutDown(std::chrono::milliseconds) {
+void Agent::ShutDown(std::chrono::milliseconds grace) {
   if (std::exchange(shutting_down_, true)) return;
-  PowerOff();
+  containers_.EndAll(grace, [this] { PowerOff(); });
 }
 
 void Agent::PowerOff() {

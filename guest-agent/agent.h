@@ -2,6 +2,7 @@
 // the end.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -11,10 +12,12 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "guest-agent/containers.h"
 #include "guest-agent/listener.h"
 #include "guest-agent/protocol/agent.pb.h"
 #include "guest-agent/protocol/server.h"
 #include "guest-agent/reaper.h"
+#include "guest-agent/stream_acceptor.h"
 #include "vmm/base/result.h"
 
 namespace hull::agent {
@@ -53,6 +56,8 @@ class Agent {
   const AgentOptions options_;
   boost::asio::io_context io_{1};
   Reaper reaper_{io_};
+  Containers containers_;
+  StreamAcceptor streams_{io_, containers_};
   ttrpc::Server server_{io_};
   std::vector<std::unique_ptr<Listener>> listeners_;
   int64_t ready_ns_ = 0;

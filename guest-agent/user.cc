@@ -128,8 +128,8 @@ Result<uint32_t> FindGroup(std::string_view group, std::string_view name) {
   });
   if (found) return *found;
   if (!number) {
-    return Fail(ErrorCode::kNotFound, "unable to find group {}: no matching entries in group file",
-                EscapeControl(name));
+    return Fail(ErrorCode::kInvalidArgument,
+                "unable to find group {}: no matching entries in group file", EscapeControl(name));
   }
   if (*number > kMaxId) {
     return Fail(ErrorCode::kInvalidArgument, "group {} is not within 0 to {}", *number, kMaxId);
@@ -202,7 +202,8 @@ Result<Identity> ResolveUser(const AccountFiles& files, std::string_view user,
     identity.gid = entry->gid;
     if (!entry->home.empty()) identity.home = std::string(entry->home);
   } else if (!number) {
-    return Fail(ErrorCode::kNotFound, "unable to find user {}: no matching entries in passwd file",
+    return Fail(ErrorCode::kInvalidArgument,
+                "unable to find user {}: no matching entries in passwd file",
                 EscapeControl(user_part));
   } else if (*number > kMaxId) {
     return Fail(ErrorCode::kInvalidArgument, "user {} is not within 0 to {}", *number, kMaxId);

@@ -82,7 +82,7 @@ TEST(UserTest, GivenGroupReplacesTheSupplementaryOnes) {
 
 TEST(UserTest, AdditionalGroupsAreNamesOrNumbersWithoutRepeats) {
   EXPECT_EQ(Groups("web:web", {"wheel", "77", "10", "web"}), (std::vector<uint32_t>{1001, 10, 77}));
-  EXPECT_EQ(ResolveUser(kFiles, "web", {"nothing"}).error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(ResolveUser(kFiles, "web", {"nothing"}).error().code(), ErrorCode::kInvalidArgument);
 }
 
 TEST(UserTest, UnknownNamesSayWhatDockerSays) {
@@ -90,21 +90,22 @@ TEST(UserTest, UnknownNamesSayWhatDockerSays) {
             "unable to find user nobody: no matching entries in passwd file");
   EXPECT_EQ(ResolveUser(kFiles, "web:nogroup", {}).error().ToString(),
             "unable to find group nogroup: no matching entries in group file");
-  EXPECT_EQ(ResolveUser(kFiles, "broken", {}).error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(ResolveUser(kFiles, "broken", {}).error().code(), ErrorCode::kInvalidArgument);
 }
 
 TEST(UserTest, NumbersOutOfRangeAreRefused) {
   EXPECT_EQ(ResolveUser(kFiles, "2147483648", {}).error().code(), ErrorCode::kInvalidArgument);
   EXPECT_EQ(ResolveUser(kFiles, "0:2147483648", {}).error().code(), ErrorCode::kInvalidArgument);
-  EXPECT_EQ(ResolveUser(kFiles, "99999999999999999999", {}).error().code(), ErrorCode::kNotFound);
-  EXPECT_EQ(ResolveUser(kFiles, "-1", {}).error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(ResolveUser(kFiles, "99999999999999999999", {}).error().code(),
+            ErrorCode::kInvalidArgument);
+  EXPECT_EQ(ResolveUser(kFiles, "-1", {}).error().code(), ErrorCode::kInvalidArgument);
 }
 
 TEST(UserTest, MissingFilesKnowOnlyNumbers) {
   EXPECT_EQ(ResolveUser({}, "", {})->uid, 0u);
   EXPECT_EQ(ResolveUser({}, "", {})->home, "/");
   EXPECT_EQ(ResolveUser({}, "5:6", {})->gid, 6u);
-  EXPECT_EQ(ResolveUser({}, "root", {}).error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(ResolveUser({}, "root", {}).error().code(), ErrorCode::kInvalidArgument);
 }
 
 TEST(UserTest, EntryWithoutAHomeHasSlash) {
