@@ -16,11 +16,14 @@ using std::chrono::seconds;
 constexpr milliseconds kCallTimeout = seconds(60);
 constexpr milliseconds kCreateTimeout = seconds(120);
 
-Error Escaped(Error error) { return Error(error.code(), EscapeControl(error.message())); }
+Error Escaped(Error error) {
+  return Error(error.code(), EscapeControl(error.message()));
+}
 
 }  // namespace
 
-Result<std::unique_ptr<AgentClient>> AgentClient::Adopt(boost::asio::io_context& io, UniqueFd socket) {
+Result<std::unique_ptr<AgentClient>> AgentClient::Adopt(boost::asio::io_context& io,
+                                                        UniqueFd socket) {
   HULL_ASSIGN(std::unique_ptr<ttrpc::Client> client, ttrpc::Client::Create(io, std::move(socket)));
   return std::unique_ptr<AgentClient>(new AgentClient(std::move(client)));
 }
@@ -41,10 +44,11 @@ Result<agent::v1::ConnectResponse> AgentClient::Connect() {
   HULL_ASSIGN(agent::v1::ConnectResponse response,
               Call<agent::v1::ConnectResponse>("Connect", request, kCallTimeout));
   if (response.protocol_version() != agent::kProtocolVersion) {
-    return Fail(Error(ErrorCode::kUnsupported,
-                      fmt::format("the guest's agent speaks version {} of the protocol, hull version {}",
-                                  response.protocol_version(), agent::kProtocolVersion))
-                    .WithHint("hull and its guest.erofs belong to one build"));
+    return Fail(
+        Error(ErrorCode::kUnsupported,
+              fmt::format("the guest's agent speaks version {} of the protocol, hull version {}",
+                          response.protocol_version(), agent::kProtocolVersion))
+            .WithHint("hull and its guest.erofs belong to one build"));
   }
   return response;
 }
@@ -102,7 +106,8 @@ void AgentClient::Wait(const std::string& container_id,
         if (!response) return handler(Fail(Escaped(std::move(response).error())));
         // Only what an exit code can be, whatever the guest says.
         handler(ProcessExit{static_cast<int>(response->exit_code() & 0xffU),
-                            static_cast<int>(response->signal() & 0x7fU), response->out_of_memory()});
+                            static_cast<int>(response->signal() & 0x7fU),
+                            response->out_of_memory()});
       });
 }
 

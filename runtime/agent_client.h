@@ -29,8 +29,9 @@ class AgentClient {
   // Takes over a connection with the agent (dialled by it or by us).
   static Result<std::unique_ptr<AgentClient>> Adopt(boost::asio::io_context& io, UniqueFd socket);
 
-  // Blocking (they run the io_context meanwhile). Messages of errors are the agent's, escaped for a terminal.
-  // Says the host's time and agrees on a version; kUnsupported: an agent of another version.
+  // Blocking (they run the io_context meanwhile). Messages of errors are the agent's, escaped for a
+  // terminal. Says the host's time and agrees on a version; kUnsupported: an agent of another
+  // version.
   Result<agent::v1::ConnectResponse> Connect();
   Result<agent::v1::CreateResponse> Create(const agent::v1::CreateRequest& request);
   Status Start(const std::string& container_id);

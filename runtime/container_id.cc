@@ -12,7 +12,9 @@ namespace {
 bool IsAlphanumeric(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+bool IsDigit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 constexpr size_t kMaxNameLength = 128;
 constexpr size_t kMaxHostnameLength = 63;
@@ -42,10 +44,10 @@ bool IsContainerId(std::string_view text) {
 }
 
 Status CheckContainerName(std::string_view name) {
-  const bool good = name.size() >= 2 && name.size() <= kMaxNameLength && IsAlphanumeric(name.front()) &&
-                    std::all_of(name.begin(), name.end(), [](char c) {
-                      return IsAlphanumeric(c) || c == '_' || c == '.' || c == '-';
-                    });
+  const bool good =
+      name.size() >= 2 && name.size() <= kMaxNameLength && IsAlphanumeric(name.front()) &&
+      std::all_of(name.begin(), name.end(),
+                  [](char c) { return IsAlphanumeric(c) || c == '_' || c == '.' || c == '-'; });
   if (good) return {};
   return Fail(ErrorCode::kInvalidArgument,
               "Invalid container name ({}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name);

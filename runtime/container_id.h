@@ -11,7 +11,8 @@ namespace hull {
 inline constexpr size_t kContainerIdLength = 64;
 inline constexpr size_t kShortIdLength = 12;
 
-// 64 random hexadecimal digits; never only decimal ones in the first 12, which could be taken for a number.
+// 64 random hexadecimal digits; never only decimal ones in the first 12, which could be taken for a
+// number.
 Result<std::string> NewContainerId();
 
 bool IsContainerId(std::string_view text);

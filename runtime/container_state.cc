@@ -14,7 +14,8 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::array<std::string_view, 4> kStatusNames = {"creating", "created", "running", "stopped"};
+constexpr std::array<std::string_view, 4> kStatusNames = {"creating", "created", "running",
+                                                          "stopped"};
 
 json::value ToJson(const std::optional<ProcessIdentity>& process) {
   if (!process) return nullptr;

@@ -1,5 +1,6 @@
-// What is known of a container, as a file that any later command (and jq) can read: state.json in the
-// sandbox's run directory while it lives, container.json in its container directory when it is kept.
+// What is known of a container, as a file that any later command (and jq) can read: state.json in
+// the sandbox's run directory while it lives, container.json in its container directory when it is
+// kept.
 #pragma once
 
 #include <cstdint>

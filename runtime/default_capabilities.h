@@ -1,4 +1,5 @@
-// Docker's default capabilities: enough for what images expect of root, none that reaches the (guest's) kernel.
+// Docker's default capabilities: enough for what images expect of root, none that reaches the
+// (guest's) kernel.
 #pragma once
 
 #include <linux/capability.h>
@@ -32,7 +33,8 @@ inline constexpr Capability kDefaultCapabilities[] = {
 
 inline constexpr uint64_t kDefaultCapabilityMask = [] {
   uint64_t mask = 0;
-  for (const Capability& capability : kDefaultCapabilities) mask |= uint64_t{1} << capability.number;
+  for (const Capability& capability : kDefaultCapabilities)
+    mask |= uint64_t{1} << capability.number;
   return mask;
 }();
 

@@ -5,7 +5,8 @@ namespace {
 
 constexpr char kFirstDisk = 'a';
 
-bool UsePmem(const std::vector<LayerFile>& layers, uint64_t memory_bytes, LayerTransport transport) {
+bool UsePmem(const std::vector<LayerFile>& layers, uint64_t memory_bytes,
+             LayerTransport transport) {
   if (transport != LayerTransport::kAutomatic) return transport == LayerTransport::kPmem;
   const uint64_t most = memory_bytes * kPmemBytesPerMemoryByte;
   uint64_t total = 0;
@@ -28,24 +29,27 @@ void SetFiles(Device& device, const std::vector<LayerFile>& layers) {
   }
 }
 
-std::vector<LayerDevice> LayerDevices(const std::string& device, std::string_view separator, size_t count,
-                                      bool dax) {
+std::vector<LayerDevice> LayerDevices(const std::string& device, std::string_view separator,
+                                      size_t count, bool dax) {
   if (count == 1) return {{device, dax}};
   std::vector<LayerDevice> devices;
   devices.reserve(count);
-  for (size_t i = 1; i <= count; ++i) devices.push_back({fmt::format("{}{}{}", device, separator, i), dax});
+  for (size_t i = 1; i <= count; ++i)
+    devices.push_back({fmt::format("{}{}{}", device, separator, i), dax});
   return devices;
 }
 
 }  // namespace
 
-Result<DeviceLayout> MakeDeviceLayout(const std::string& guest_root, const std::vector<LayerFile>& layers,
+Result<DeviceLayout> MakeDeviceLayout(const std::string& guest_root,
+                                      const std::vector<LayerFile>& layers,
                                       const std::string& scratch_path, uint64_t memory_bytes,
                                       LayerTransport transport) {
   if (layers.empty()) return Fail(ErrorCode::kInvalidArgument, "the image has no layers");
   if (layers.size() > api::kMaxPartitions) {
-    return Fail(ErrorCode::kInvalidArgument, "the image has {} layers; a virtual machine shows at most {}",
-                layers.size(), api::kMaxPartitions);
+    return Fail(ErrorCode::kInvalidArgument,
+                "the image has {} layers; a virtual machine shows at most {}", layers.size(),
+                api::kMaxPartitions);
   }
   DeviceLayout layout;
   api::PmemConfig root;

@@ -1,4 +1,5 @@
-// How an image's layers become devices of the virtual machine, and what the agent is told about them.
+// How an image's layers become devices of the virtual machine, and what the agent is told about
+// them.
 #pragma once
 
 #include <cstdint>
@@ -10,9 +11,9 @@
 
 namespace hull {
 
-// Layers on pmem are mounted with DAX: no page cache in the guest, pages shared by all VMs through the
-// host's. It costs the guest 64 bytes of struct page for each 4 KiB of device, so images that would take
-// more than this part of the guest's memory go to a virtio-blk disk.
+// Layers on pmem are mounted with DAX: no page cache in the guest, pages shared by all VMs through
+// the host's. It costs the guest 64 bytes of struct page for each 4 KiB of device, so images that
+// would take more than this part of the guest's memory go to a virtio-blk disk.
 inline constexpr uint64_t kPmemBytesPerMemoryByte = 2;
 
 struct LayerFile {
@@ -31,15 +32,16 @@ struct LayerDevice {
 enum class LayerTransport { kAutomatic, kPmem, kBlock };
 
 struct DeviceLayout {
-  std::vector<api::PmemConfig> pmem;    // [0] is the guest's own root
+  std::vector<api::PmemConfig> pmem;  // [0] is the guest's own root
   std::vector<api::BlockConfig> block;
-  std::vector<LayerDevice> layers;      // lowest first
-  std::string scratch_device;           // empty: no disk for the writable layer
+  std::vector<LayerDevice> layers;  // lowest first
+  std::string scratch_device;       // empty: no disk for the writable layer
 };
 
-// `scratch_path`: the file of the writable layer's disk, empty for none. Errors: kInvalidArgument without
-// layers or with more than one device can show.
-Result<DeviceLayout> MakeDeviceLayout(const std::string& guest_root, const std::vector<LayerFile>& layers,
+// `scratch_path`: the file of the writable layer's disk, empty for none. Errors: kInvalidArgument
+// without layers or with more than one device can show.
+Result<DeviceLayout> MakeDeviceLayout(const std::string& guest_root,
+                                      const std::vector<LayerFile>& layers,
                                       const std::string& scratch_path, uint64_t memory_bytes,
                                       LayerTransport transport = LayerTransport::kAutomatic);
 

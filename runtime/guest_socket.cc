@@ -56,7 +56,8 @@ Result<std::string> ReadAnswer(int fd, int timeout_ms) {
       return answer;
     }
     if (text.size() == seen.size()) break;
-    // hull-vmm writes its answer in one piece; a part of it would make this loop turn until the rest is here.
+    // hull-vmm writes its answer in one piece; a part of it would make this loop turn until the
+    // rest is here.
   }
   return Fail(ErrorCode::kCorrupt, "hull-vmm's answer to a connection has no end");
 }

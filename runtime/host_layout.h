@@ -20,8 +20,9 @@ struct HostLayout {
   std::string RunDirectory(std::string_view id) const;
 };
 
-// From flags (empty: not given), then HULL_ROOT, HULL_RUN, HULL_VMM, HULL_KERNEL, HULL_GUEST_ROOT, then
-// the places relative to this executable. Nothing is opened.
-Result<HostLayout> FindHostLayout(std::string_view root_flag = {}, std::string_view state_flag = {});
+// From flags (empty: not given), then HULL_ROOT, HULL_RUN, HULL_VMM, HULL_KERNEL, HULL_GUEST_ROOT,
+// then the places relative to this executable. Nothing is opened.
+Result<HostLayout> FindHostLayout(std::string_view root_flag = {},
+                                  std::string_view state_flag = {});
 
 }  // namespace hull

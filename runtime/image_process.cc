@@ -41,7 +41,8 @@ Result<std::vector<std::string>> TextList(const json::object& object, std::strin
   for (const json::value& element : *array) {
     const json::string* text = element.if_string();
     if (text == nullptr || text->find('\0') != json::string::npos) {
-      return Fail(ErrorCode::kCorrupt, "the image's configuration: {} is not a list of strings", name);
+      return Fail(ErrorCode::kCorrupt, "the image's configuration: {} is not a list of strings",
+                  name);
     }
     list.emplace_back(text->begin(), text->end());
   }

@@ -18,13 +18,15 @@ constexpr uint64_t kMemoryStepBytes = 2ULL << 20;
 
 }  // namespace
 
-Result<MachineSize> SizeMachine(const ContainerOptions& options, uint64_t layer_bytes, uint32_t host_cpus) {
+Result<MachineSize> SizeMachine(const ContainerOptions& options, uint64_t layer_bytes,
+                                uint32_t host_cpus) {
   MachineSize size;
   if (options.nano_cpus) {
     const uint64_t most = std::min<uint64_t>(host_cpus, api::kMaxCpus);
     if (*options.nano_cpus < kMinNanoCpus || *options.nano_cpus > most * kNanoPerCpu) {
       return Fail(ErrorCode::kInvalidArgument,
-                  "range of CPUs is from 0.01 to {}.00, as there are only {} CPUs available", most, most);
+                  "range of CPUs is from 0.01 to {}.00, as there are only {} CPUs available", most,
+                  most);
     }
     size.cpus = static_cast<uint32_t>((*options.nano_cpus + kNanoPerCpu - 1) / kNanoPerCpu);
   }
@@ -34,7 +36,8 @@ Result<MachineSize> SizeMachine(const ContainerOptions& options, uint64_t layer_
       return Fail(ErrorCode::kInvalidArgument, "Minimum memory limit allowed is 6MB");
     }
     if (*options.memory_bytes > api::kMaxMemoryBytes / 2) {
-      return Fail(ErrorCode::kInvalidArgument, "a memory limit of {} bytes is more than a machine can have",
+      return Fail(ErrorCode::kInvalidArgument,
+                  "a memory limit of {} bytes is more than a machine can have",
                   *options.memory_bytes);
     }
     const uint64_t own_pages = *options.memory_bytes / kPageStructRatio;

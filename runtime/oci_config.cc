@@ -20,22 +20,31 @@ namespace json = boost::json;
 constexpr std::string_view kDefaultPath =
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr uint64_t kCpuPeriodUs = 100'000;
-// As systemd and so current Docker have it: many programs walk all descriptors up to the soft limit.
+// As systemd and so current Docker have it: many programs walk all descriptors up to the soft
+// limit.
 constexpr uint64_t kSoftOpenFiles = 1024;
 constexpr uint64_t kHardOpenFiles = 524'288;
 constexpr size_t kShortIdLength = 12;
 
 // What would tell a container about its host, or let it change the host. Docker's list.
-constexpr std::string_view kMaskedPaths[] = {
-    "/proc/acpi",         "/proc/asound", "/proc/interrupts", "/proc/kcore",
-    "/proc/keys",         "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi",
-    "/proc/timer_list",   "/proc/timer_stats",   "/sys/devices/virtual/powercap", "/sys/firmware"};
+constexpr std::string_view kMaskedPaths[] = {"/proc/acpi",
+                                             "/proc/asound",
+                                             "/proc/interrupts",
+                                             "/proc/kcore",
+                                             "/proc/keys",
+                                             "/proc/latency_stats",
+                                             "/proc/sched_debug",
+                                             "/proc/scsi",
+                                             "/proc/timer_list",
+                                             "/proc/timer_stats",
+                                             "/sys/devices/virtual/powercap",
+                                             "/sys/firmware"};
 constexpr std::string_view kReadOnlyPaths[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
                                                "/proc/sysrq-trigger"};
 
-// No network namespace: a sandbox's guest has no network of its own, so the guest's is the container's
-// (and later that of all containers of a pod). It saves making and destroying one at each start, and a
-// virtual cable between two namespaces of the same guest.
+// No network namespace: a sandbox's guest has no network of its own, so the guest's is the
+// container's (and later that of all containers of a pod). It saves making and destroying one at
+// each start, and a virtual cable between two namespaces of the same guest.
 constexpr std::string_view kNamespaces[] = {"mount", "uts", "pid", "ipc", "cgroup"};
 
 struct Mount {
@@ -50,7 +59,8 @@ constexpr std::string_view kReadOnlyKernelView[] = {"nosuid", "noexec", "nodev",
 constexpr std::string_view kDevOptions[] = {"nosuid", "strictatime", "mode=755", "size=65536k"};
 constexpr std::string_view kPtsOptions[] = {"nosuid",        "noexec",    "newinstance",
                                             "ptmxmode=0666", "mode=0620", "gid=5"};
-constexpr std::string_view kShmOptions[] = {"nosuid", "noexec", "nodev", "mode=1777", "size=65536k"};
+constexpr std::string_view kShmOptions[] = {"nosuid", "noexec", "nodev", "mode=1777",
+                                            "size=65536k"};
 constexpr Mount kMounts[] = {
     {"/proc", "proc", "proc", kKernelView},
     {"/dev", "tmpfs", "tmpfs", kDevOptions},
@@ -78,7 +88,9 @@ json::array StringArray(const Range& strings) {
   return array;
 }
 
-std::string_view NameOf(std::string_view setting) { return setting.substr(0, setting.find('=')); }
+std::string_view NameOf(std::string_view setting) {
+  return setting.substr(0, setting.find('='));
+}
 
 void SetVariable(std::vector<std::string>& environment, std::string_view setting) {
   const std::string_view name = NameOf(setting);
@@ -167,7 +179,8 @@ Result<std::vector<std::string>> CommandLine(const ImageProcess& image,
                                              const ContainerOptions& options) {
   std::vector<std::string> line;
   if (options.entrypoint) {
-    // docker: an entry point of the user's own switches the image's command off; an empty one is none.
+    // docker: an entry point of the user's own switches the image's command off; an empty one is
+    // none.
     if (!options.entrypoint->empty()) line.push_back(*options.entrypoint);
   } else {
     line = image.entrypoint;
@@ -184,7 +197,8 @@ Result<std::vector<std::string>> CommandLine(const ImageProcess& image,
 
 std::vector<std::string> Environment(const ImageProcess& image, const ContainerOptions& options,
                                      std::string_view hostname) {
-  std::vector<std::string> environment{std::string(kDefaultPath), fmt::format("HOSTNAME={}", hostname)};
+  std::vector<std::string> environment{std::string(kDefaultPath),
+                                       fmt::format("HOSTNAME={}", hostname)};
   if (options.terminal) environment.emplace_back("TERM=xterm");
   for (const std::string& setting : image.environment) SetVariable(environment, setting);
   for (const std::string& setting : options.environment) SetVariable(environment, setting);
@@ -206,8 +220,8 @@ Result<std::string> MakeOciConfig(std::string_view container_id, const ImageProc
   process["env"] = StringArray(Environment(image, options, hostname));
   process["cwd"] = directory;
   process["capabilities"] = Capabilities();
-  process["rlimits"] = json::array{json::object{
-      {"type", "RLIMIT_NOFILE"}, {"soft", kSoftOpenFiles}, {"hard", kHardOpenFiles}}};
+  process["rlimits"] = json::array{
+      json::object{{"type", "RLIMIT_NOFILE"}, {"soft", kSoftOpenFiles}, {"hard", kHardOpenFiles}}};
   process["noNewPrivileges"] = false;
   process["oomScoreAdj"] = 0;
 

@@ -1,5 +1,5 @@
-// Puts together the OCI runtime configuration (config.json) of a container: the image's configuration,
-// Docker's defaults, and the user's flags.
+// Puts together the OCI runtime configuration (config.json) of a container: the image's
+// configuration, Docker's defaults, and the user's flags.
 #pragma once
 
 #include <string>
@@ -14,18 +14,20 @@ namespace hull {
 // Docker's least memory for a container.
 inline constexpr uint64_t kMinContainerMemoryBytes = 6ULL << 20;
 
-// The command line of the first process. kInvalidArgument: neither the image nor the user names one.
-Result<std::vector<std::string>> CommandLine(const ImageProcess& image, const ContainerOptions& options);
+// The command line of the first process. kInvalidArgument: neither the image nor the user names
+// one.
+Result<std::vector<std::string>> CommandLine(const ImageProcess& image,
+                                             const ContainerOptions& options);
 
-// Docker's order: PATH, HOSTNAME, TERM (with a terminal), the image's, the user's; a later setting of a
-// name replaces the earlier one in its place.
+// Docker's order: PATH, HOSTNAME, TERM (with a terminal), the image's, the user's; a later setting
+// of a name replaces the earlier one in its place.
 std::vector<std::string> Environment(const ImageProcess& image, const ContainerOptions& options,
                                      std::string_view hostname);
 
 std::string HostnameOf(std::string_view container_id, const ContainerOptions& options);
 
-// The document for the agent's Create, UTF-8 JSON. Users are not in it: the agent resolves them in the
-// container's own /etc/passwd. Errors: kInvalidArgument.
+// The document for the agent's Create, UTF-8 JSON. Users are not in it: the agent resolves them in
+// the container's own /etc/passwd. Errors: kInvalidArgument.
 Result<std::string> MakeOciConfig(std::string_view container_id, const ImageProcess& image,
                                   const ContainerOptions& options);
 

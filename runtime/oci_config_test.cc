@@ -1,11 +1,12 @@
 #include "runtime/oci_config.h"
 
+#include <gtest/gtest.h>
+
 #include <set>
 
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
 #include <boost/json/value_to.hpp>
-#include <gtest/gtest.h>
 
 namespace hull {
 namespace {
@@ -39,7 +40,8 @@ TEST(CommandLine, ImageAloneGivesItsEntryPointAndCommand) {
   EXPECT_EQ(CommandLine(Image(), {}).value(), (List{"/entry", "-x", "serve"}));
 }
 TEST(CommandLine, ArgumentsReplaceTheImagesCommand) {
-  EXPECT_EQ(CommandLine(Image(), {.command = {"a", "b"}}).value(), (List{"/entry", "-x", "a", "b"}));
+  EXPECT_EQ(CommandLine(Image(), {.command = {"a", "b"}}).value(),
+            (List{"/entry", "-x", "a", "b"}));
 }
 TEST(CommandLine, EntryPointOfTheUserSwitchesTheImagesCommandOff) {
   EXPECT_EQ(CommandLine(Image(), {.entrypoint = "/bin/sh"}).value(), (List{"/bin/sh"}));
@@ -61,8 +63,9 @@ TEST(Environment, LaterSettingsReplaceEarlierOnesInPlace) {
             (List{"PATH=/opt/bin", "HOSTNAME=host", "TERM=xterm", "MODE=user", "NEW=1=2"}));
 }
 TEST(Environment, WithoutTheImagesPathDockersIsThere) {
-  EXPECT_EQ(Environment({}, {}, "h"),
-            (List{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=h"}));
+  EXPECT_EQ(
+      Environment({}, {}, "h"),
+      (List{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=h"}));
 }
 
 TEST(OciConfig, ProcessComesFromImageAndFlags) {
@@ -92,9 +95,10 @@ TEST(OciConfig, CapabilitiesAreDockersFourteen) {
   const json::value& sets = config.at("process").at("capabilities");
   const List bounding = Strings(sets.at("bounding"));
   EXPECT_EQ(std::set<std::string>(bounding.begin(), bounding.end()),
-            (std::set<std::string>{"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_MKNOD",
-                                   "CAP_NET_RAW", "CAP_SETGID", "CAP_SETUID", "CAP_SETFCAP", "CAP_SETPCAP",
-                                   "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL", "CAP_AUDIT_WRITE"}));
+            (std::set<std::string>{"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER",
+                                   "CAP_MKNOD", "CAP_NET_RAW", "CAP_SETGID", "CAP_SETUID",
+                                   "CAP_SETFCAP", "CAP_SETPCAP", "CAP_NET_BIND_SERVICE",
+                                   "CAP_SYS_CHROOT", "CAP_KILL", "CAP_AUDIT_WRITE"}));
   EXPECT_EQ(Strings(sets.at("effective")), bounding);
   EXPECT_EQ(Strings(sets.at("permitted")), bounding);
   // Inheritable ones would come back through execve of an ordinary file.
@@ -102,7 +106,8 @@ TEST(OciConfig, CapabilitiesAreDockersFourteen) {
   EXPECT_EQ(sets.as_object().if_contains("ambient"), nullptr);
 }
 TEST(OciConfig, LimitsAreThoseAskedFor) {
-  const json::value config = Make(Image(), {.nano_cpus = 1'500'000'000, .memory_bytes = 512U << 20U});
+  const json::value config =
+      Make(Image(), {.nano_cpus = 1'500'000'000, .memory_bytes = 512U << 20U});
   const json::value& resources = config.at("linux").at("resources");
   EXPECT_EQ(resources.at("memory").at("limit").to_number<uint64_t>(), 512U << 20U);
   EXPECT_EQ(resources.at("cpu").at("quota").to_number<uint64_t>(), 150'000U);
@@ -139,10 +144,11 @@ TEST(OciConfig, MountsHaveTheirOptions) {
     EXPECT_TRUE(has("nosuid")) << destination;
     const bool kernel_view = destination == "/sys" || destination == "/sys/fs/cgroup";
     EXPECT_EQ(has("ro"), kernel_view) << destination;
-    EXPECT_EQ(has("size=65536k"), destination == "/dev/shm" || destination == "/dev") << destination;
+    EXPECT_EQ(has("size=65536k"), destination == "/dev/shm" || destination == "/dev")
+        << destination;
   }
-  EXPECT_EQ(destinations, (std::set<std::string>{"/proc", "/dev", "/dev/pts", "/sys", "/sys/fs/cgroup",
-                                                 "/dev/mqueue", "/dev/shm"}));
+  EXPECT_EQ(destinations, (std::set<std::string>{"/proc", "/dev", "/dev/pts", "/sys",
+                                                 "/sys/fs/cgroup", "/dev/mqueue", "/dev/shm"}));
   EXPECT_TRUE(config.at("root").at("readonly").as_bool());
 }
 TEST(OciConfig, HasASeccompFilter) {

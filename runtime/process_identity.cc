@@ -17,7 +17,8 @@ namespace hull {
 namespace {
 
 constexpr uint64_t kMaxStatBytes = 4096;
-// proc(5): fields of /proc/PID/stat, counted from the state, which follows the name's closing parenthesis.
+// proc(5): fields of /proc/PID/stat, counted from the state, which follows the name's closing
+// parenthesis.
 constexpr int kStateField = 0;
 constexpr int kStartTimeField = 19;
 
@@ -58,7 +59,8 @@ Status KillAndWait(const ProcessIdentity& process, int timeout_ms) {
   }
   pollfd wait{handle.get(), POLLIN, 0};
   if (poll(&wait, 1, timeout_ms) == 0) {
-    return Fail(ErrorCode::kTimedOut, "process {} does not end although it was killed", process.pid);
+    return Fail(ErrorCode::kTimedOut, "process {} does not end although it was killed",
+                process.pid);
   }
   return {};
 }

@@ -35,7 +35,9 @@ class TemporaryHost : public testing::Test {
   HostLayout layout_;
 };
 
-std::string Id(char c) { return std::string(kContainerIdLength, c); }
+std::string Id(char c) {
+  return std::string(kContainerIdLength, c);
+}
 
 TEST(ContainerId, IsRandomHexadecimal) {
   const std::string a = NewContainerId().value();
@@ -65,7 +67,8 @@ TEST(ContainerStateDocument, ReadsBackWhatWasWritten) {
   EXPECT_EQ(ParseContainerState(WriteContainerState(state)).value(), state);
 }
 TEST(ContainerStateDocument, OthersAreRefused) {
-  for (const char* text : {"", "[]", "{}", "{\"version\":1}", "nonsense", "{\"version\":0,\"id\":\"x\"}"}) {
+  for (const char* text :
+       {"", "[]", "{}", "{\"version\":1}", "nonsense", "{\"version\":0,\"id\":\"x\"}"}) {
     EXPECT_FALSE(ParseContainerState(text)) << text;
   }
   const Result<ContainerState> newer = ParseContainerState("{\"version\":2}");
@@ -77,7 +80,8 @@ TEST(Process, IsKnownByPidAndStartTime) {
   const ProcessIdentity self = IdentifyProcess(getpid()).value();
   EXPECT_TRUE(IsAlive(self));
   EXPECT_FALSE(IsAlive({self.pid, self.start_time + 1}));
-  EXPECT_TRUE(KillAndWait({self.pid, self.start_time + 1}, 100)) << "another process must not be touched";
+  EXPECT_TRUE(KillAndWait({self.pid, self.start_time + 1}, 100))
+      << "another process must not be touched";
 }
 TEST(Process, KillAndWaitEndsIt) {
   const pid_t child = fork();
@@ -120,7 +124,8 @@ TEST(DeviceLayout, LayersArePmemPartitionsBehindTheGuestRoot) {
   EXPECT_EQ(layout.pmem[0].path, "root");
   ASSERT_EQ(layout.pmem[1].partitions.size(), 2U);
   EXPECT_EQ(layout.pmem[1].partitions[1].path, "pb");
-  EXPECT_EQ(layout.layers, (std::vector<LayerDevice>{{"/dev/pmem1p1", true}, {"/dev/pmem1p2", true}}));
+  EXPECT_EQ(layout.layers,
+            (std::vector<LayerDevice>{{"/dev/pmem1p1", true}, {"/dev/pmem1p2", true}}));
   EXPECT_EQ(layout.scratch_device, "/dev/vda");
 }
 TEST(DeviceLayout, OneLayerIsTheDeviceItself) {
@@ -159,7 +164,8 @@ TEST(MachineSize, CpusAreRoundedUp) {
 }
 TEST(MachineSize, MemoryHasRoomForTheGuest) {
   EXPECT_EQ(SizeMachine({}, 0, 1)->memory_bytes, kDefaultMemoryBytes);
-  EXPECT_GE(SizeMachine({.memory_bytes = 512U << 20U}, 0, 1)->memory_bytes, (512U << 20U) + kGuestMemoryBytes);
+  EXPECT_GE(SizeMachine({.memory_bytes = 512U << 20U}, 0, 1)->memory_bytes,
+            (512U << 20U) + kGuestMemoryBytes);
   EXPECT_EQ(SizeMachine({.memory_bytes = 6'291'456}, 0, 1)->memory_bytes % (2U << 20U), 0U);
   EXPECT_FALSE(SizeMachine({.memory_bytes = 6'291'455}, 0, 1));
   EXPECT_FALSE(SizeMachine({.memory_bytes = UINT64_MAX}, 0, 1));
@@ -245,7 +251,8 @@ TEST_F(TemporaryHost, NamesAreUniqueWhileTheirContainersAreThere) {
   const Status taken = ClaimName(layout_, "web", Id('b'));
   ASSERT_FALSE(taken);
   EXPECT_EQ(taken.error().code(), ErrorCode::kAlreadyExists);
-  EXPECT_NE(taken.error().message().find("Conflict. The container name \"/web\""), std::string::npos);
+  EXPECT_NE(taken.error().message().find("Conflict. The container name \"/web\""),
+            std::string::npos);
   ASSERT_TRUE(directory->Remove(SandboxDirectory::Keep::kNothing));
   EXPECT_TRUE(ClaimName(layout_, "web", Id('b'))) << "the holder is gone";
 }
@@ -257,7 +264,8 @@ TEST_F(TemporaryHost, SparseCopyKeepsContentAndHoles) {
   ASSERT_EQ(ftruncate(from.get(), kSize), 0);
   const std::string zeros(1 << 20, '\0');
   ASSERT_EQ(pwrite(from.get(), "head", 4, 0), 4);
-  ASSERT_EQ(pwrite(from.get(), zeros.data(), zeros.size(), 8 << 20), static_cast<ssize_t>(zeros.size()));
+  ASSERT_EQ(pwrite(from.get(), zeros.data(), zeros.size(), 8 << 20),
+            static_cast<ssize_t>(zeros.size()));
   ASSERT_EQ(pwrite(from.get(), "tail", 4, kSize - 4), 4);
   for (const Zeros mode : {Zeros::kCopy, Zeros::kSkip}) {
     const std::string to_path = directory_ + (mode == Zeros::kCopy ? "/copy" : "/skip");
@@ -276,13 +284,15 @@ TEST_F(TemporaryHost, ScratchDiskIsACleanFileSystem) {
     const std::string path = directory_ + (kind == ScratchKind::kKept ? "/kept" : "/throwaway");
     const Status made = MakeScratchDisk(layout_, path, 1ULL << 30U, kind);
     ASSERT_TRUE(made) << made.error().ToString();
-    EXPECT_EQ(system(("PATH=$PATH:/usr/sbin:/sbin e2fsck -fn " + path + " >/dev/null 2>&1").c_str()), 0);
+    EXPECT_EQ(
+        system(("PATH=$PATH:/usr/sbin:/sbin e2fsck -fn " + path + " >/dev/null 2>&1").c_str()), 0);
     struct stat status {};
     ASSERT_EQ(stat(path.c_str(), &status), 0);
     EXPECT_EQ(status.st_size, 1LL << 30U);
     EXPECT_LT(status.st_blocks * 512, 2 << 20);
   }
-  EXPECT_FALSE(MakeScratchDisk(layout_, directory_ + "/kept", 1ULL << 30U, ScratchKind::kKept)) << "exists";
+  EXPECT_FALSE(MakeScratchDisk(layout_, directory_ + "/kept", 1ULL << 30U, ScratchKind::kKept))
+      << "exists";
 }
 
 }  // namespace

@@ -41,7 +41,8 @@ std::string KernelCommandLine(bool debug) {
   return line;
 }
 
-api::VmConfig MakeVmConfig(const HostLayout& layout, const SandboxSpec& spec, const DeviceLayout& devices) {
+api::VmConfig MakeVmConfig(const HostLayout& layout, const SandboxSpec& spec,
+                           const DeviceLayout& devices) {
   api::VmConfig config;
   config.name = spec.name;
   config.cpus = spec.cpus;
@@ -79,7 +80,8 @@ Status CheckFiles(const HostLayout& layout) {
 // What the VM's end means to the user, in one line.
 Error EndError(const api::Outcome& outcome) {
   const auto say = [&](std::string_view what) {
-    return outcome.message.empty() ? std::string(what) : fmt::format("{}: {}", what, EscapeControl(outcome.message));
+    return outcome.message.empty() ? std::string(what)
+                                   : fmt::format("{}: {}", what, EscapeControl(outcome.message));
   };
   switch (outcome.cause) {
     case api::Cause::kPowerOff:
@@ -107,7 +109,8 @@ Sandbox::Sandbox(boost::asio::io_context& io, SandboxDirectory directory)
 
 Sandbox::~Sandbox() = default;
 
-Result<std::unique_ptr<Sandbox>> Sandbox::Launch(boost::asio::io_context& io, const HostLayout& layout,
+Result<std::unique_ptr<Sandbox>> Sandbox::Launch(boost::asio::io_context& io,
+                                                 const HostLayout& layout,
                                                  const SandboxSpec& spec) {
   HULL_TRY(CheckFiles(layout));
   HULL_ASSIGN(SandboxDirectory directory, SandboxDirectory::Create(layout, spec.id));
@@ -125,11 +128,12 @@ Status Sandbox::Prepare(const HostLayout& layout, const SandboxSpec& spec) {
   std::string scratch_path;
   if (spec.storage.kind == StorageKind::kDisk) {
     scratch_path = fmt::format("{}/{}", directory_.container_path(), kScratchName);
-    const uint64_t size = spec.storage.size_bytes != 0 ? spec.storage.size_bytes : kDefaultScratchBytes;
+    const uint64_t size =
+        spec.storage.size_bytes != 0 ? spec.storage.size_bytes : kDefaultScratchBytes;
     HULL_TRY(MakeScratchDisk(layout, scratch_path, size, spec.scratch));
   }
-  HULL_ASSIGN(devices_, MakeDeviceLayout(layout.guest_root, spec.layers, scratch_path, spec.memory_bytes,
-                                         spec.layer_transport));
+  HULL_ASSIGN(devices_, MakeDeviceLayout(layout.guest_root, spec.layers, scratch_path,
+                                         spec.memory_bytes, spec.layer_transport));
   HULL_ASSIGN(UniqueFd listener,
               ListenForGuest(directory_.SocketPath(kVsockName), agent::kAgentPort));
   ready_listener_.assign(listener.Release());
@@ -150,12 +154,12 @@ Status Sandbox::Prepare(const HostLayout& layout, const SandboxSpec& spec) {
 }
 
 void Sandbox::Accept() {
-  ready_listener_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
-                             [this](boost::system::error_code error) {
-                               if (error) return;
-                               ready_connection_.Reset(
-                                   accept4(ready_listener_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC));
-                             });
+  ready_listener_.async_wait(
+      boost::asio::posix::stream_descriptor::wait_read, [this](boost::system::error_code error) {
+        if (error) return;
+        ready_connection_.Reset(
+            accept4(ready_listener_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC));
+      });
 }
 
 Status Sandbox::WaitReady(seconds deadline) {
@@ -222,7 +226,8 @@ bool Sandbox::WaitEnded(milliseconds limit) {
 }
 
 Error Sandbox::Explain(Error failed) {
-  if (failed.code() != ErrorCode::kUnavailable && failed.code() != ErrorCode::kCorrupt) return failed;
+  if (failed.code() != ErrorCode::kUnavailable && failed.code() != ErrorCode::kCorrupt)
+    return failed;
   if (!WaitEnded(kEndNotice)) return failed;
   return EndError(*vmm_->outcome());
 }

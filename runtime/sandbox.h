@@ -1,7 +1,9 @@
-// One sandbox: a virtual machine with hull-agent in it, its directories and its devices. Made, used and
-// ended by its supervisor (now: the `hull run` in the foreground). Lives on the loop of its io_context.
+// One sandbox: a virtual machine with hull-agent in it, its directories and its devices. Made, used
+// and ended by its supervisor (now: the `hull run` in the foreground). Lives on the loop of its
+// io_context.
 //
-// States: launched (the guest boots) -> ready (the agent has dialled) -> ended (the VM is gone, outcome known).
+// States: launched (the guest boots) -> ready (the agent has dialled) -> ended (the VM is gone,
+// outcome known).
 #pragma once
 
 #include <chrono>
@@ -47,8 +49,8 @@ struct SandboxSpec {
 class Sandbox {
  public:
   // Makes directories, disk and configuration and starts hull-vmm. On an error nothing is left.
-  static Result<std::unique_ptr<Sandbox>> Launch(boost::asio::io_context& io, const HostLayout& layout,
-                                                 const SandboxSpec& spec);
+  static Result<std::unique_ptr<Sandbox>> Launch(boost::asio::io_context& io,
+                                                 const HostLayout& layout, const SandboxSpec& spec);
 
   Sandbox(const Sandbox&) = delete;
   Sandbox& operator=(const Sandbox&) = delete;
@@ -73,8 +75,8 @@ class Sandbox {
   Result<UniqueFd> OpenStream(const std::string& container_id, const std::string& exec_id,
                               agent::v1::StreamOpen::Kind kind) const;
 
-  // `failed` was the error of a call to the guest. When the VM has ended (it is given a moment to), that is
-  // the better explanation and is returned instead.
+  // `failed` was the error of a call to the guest. When the VM has ended (it is given a moment to),
+  // that is the better explanation and is returned instead.
   Error Explain(Error failed);
   // The guest's last console lines, made fit for a terminal; empty when it said nothing.
   std::string ConsoleTail() const;

@@ -98,7 +98,8 @@ Status ClearDeadSandbox(const HostLayout& layout, std::string_view id) {
 
 Result<SandboxDirectory> SandboxDirectory::Create(const HostLayout& layout, std::string_view id) {
   std::string run_path = layout.RunDirectory(id);
-  // A sweep may see the directory between its making and its locking, take it for dead and remove it.
+  // A sweep may see the directory between its making and its locking, take it for dead and remove
+  // it.
   for (int attempt = 0; attempt < kCreateAttempts; ++attempt) {
     HULL_TRY(MakeDirectory(run_path));
     UniqueFd run_fd(open(run_path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -119,8 +120,8 @@ std::string SandboxDirectory::SocketPath(std::string_view name) const {
 }
 
 Status SandboxDirectory::WriteState(const ContainerState& state) const {
-  return WriteFileAtomically(fmt::format("{}/{}", run_path_, kStateFile), WriteContainerState(state),
-                             0600);
+  return WriteFileAtomically(fmt::format("{}/{}", run_path_, kStateFile),
+                             WriteContainerState(state), 0600);
 }
 
 Status SandboxDirectory::WriteRecord(const ContainerState& state) const {
@@ -179,11 +180,12 @@ Status ClaimName(const HostLayout& layout, std::string_view name, std::string_vi
     const bool there = stat(layout.RunDirectory(holder_id).c_str(), &status) == 0 ||
                        stat(layout.ContainerDirectory(holder_id).c_str(), &status) == 0;
     if (there) {
-      return Fail(Error(ErrorCode::kAlreadyExists,
-                        fmt::format("Conflict. The container name \"/{}\" is already in use by container "
-                                    "\"{}\"",
-                                    name, holder_id))
-                      .WithHint("choose another --name, or remove that container"));
+      return Fail(
+          Error(ErrorCode::kAlreadyExists,
+                fmt::format("Conflict. The container name \"/{}\" is already in use by container "
+                            "\"{}\"",
+                            name, holder_id))
+              .WithHint("choose another --name, or remove that container"));
     }
     unlink(link.c_str());
   }

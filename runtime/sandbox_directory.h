@@ -1,10 +1,10 @@
 // A sandbox's directories, and whose they are.
 //
-// The run directory (<run root>/<id>) holds sockets, logs and state.json and is locked (flock) by the
-// sandbox's supervisor as long as it lives: the lock goes with the process, however it dies. Whoever gets
-// the lock of somebody else's run directory has found a dead sandbox and may clear it away. The
-// container directory (<store root>/containers/<id>) holds what needs a disk. It is made after the run
-// directory and removed before it, so that a leftover always shows.
+// The run directory (<run root>/<id>) holds sockets, logs and state.json and is locked (flock) by
+// the sandbox's supervisor as long as it lives: the lock goes with the process, however it dies.
+// Whoever gets the lock of somebody else's run directory has found a dead sandbox and may clear it
+// away. The container directory (<store root>/containers/<id>) holds what needs a disk. It is made
+// after the run directory and removed before it, so that a leftover always shows.
 #pragma once
 
 #include <string>
@@ -34,8 +34,8 @@ class SandboxDirectory {
   int run_fd() const { return run_fd_.get(); }
   const std::string& run_path() const { return run_path_; }
   const std::string& container_path() const { return container_path_; }
-  // A path in the run directory for bind() and connect(), short however deep the directory is. Good in
-  // this process while this object lives.
+  // A path in the run directory for bind() and connect(), short however deep the directory is. Good
+  // in this process while this object lives.
   std::string SocketPath(std::string_view name) const;
 
   Status WriteState(const ContainerState& state) const;
@@ -56,8 +56,8 @@ class SandboxDirectory {
   std::string container_path_;
 };
 
-// Clears away every sandbox whose supervisor is dead, `except` left alone: its hull-vmm is ended, its
-// directories removed; a container that is to be kept is recorded as stopped. Returns how many.
+// Clears away every sandbox whose supervisor is dead, `except` left alone: its hull-vmm is ended,
+// its directories removed; a container that is to be kept is recorded as stopped. Returns how many.
 Result<int> SweepDeadSandboxes(const HostLayout& layout, std::string_view except);
 
 // Removes what a container that does not run has on disk. Not being there is success.

@@ -30,12 +30,15 @@ std::string TemplatePath(const HostLayout& layout, uint64_t size_bytes, ScratchK
 }
 
 Status RunMkfs(const std::string& path, ScratchKind kind) {
-  // 0 lazy initialisation: otherwise the guest's kernel would spend its idle time writing zeros to all inode
-  // tables. The zeros that mkfs writes for it become holes in the template.
-  const char* const features = kind == ScratchKind::kKept ? "^resize_inode" : "^resize_inode,^has_journal";
+  // 0 lazy initialisation: otherwise the guest's kernel would spend its idle time writing zeros to
+  // all inode tables. The zeros that mkfs writes for it become holes in the template.
+  const char* const features =
+      kind == ScratchKind::kKept ? "^resize_inode" : "^resize_inode,^has_journal";
   std::array<const char*, 12> arguments = {
-      "mkfs.ext4", "-q", "-F", "-m", "0", "-O", features,
-      "-E", "lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0", path.c_str(), nullptr};
+      "mkfs.ext4",  "-q",   "-F",
+      "-m",         "0",    "-O",
+      features,     "-E",   "lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0",
+      path.c_str(), nullptr};
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
@@ -46,8 +49,9 @@ Status RunMkfs(const std::string& path, ScratchKind kind) {
   int error = ENOENT;
   for (const char* program : {"/usr/sbin/mkfs.ext4", "/sbin/mkfs.ext4"}) {
     // SAFETY: posix_spawn does not write to the strings.
-    error = posix_spawn(&child, program, &actions, nullptr, const_cast<char* const*>(arguments.data()),
-                        const_cast<char* const*>(environment));
+    error =
+        posix_spawn(&child, program, &actions, nullptr, const_cast<char* const*>(arguments.data()),
+                    const_cast<char* const*>(environment));
     if (error == 0) break;
   }
   posix_spawn_file_actions_destroy(&actions);
@@ -72,7 +76,8 @@ Status MakeTemplate(const HostLayout& layout, const std::string& path, uint64_t 
   const std::string sparse = fmt::format("{}.{}.sparse", path, getpid());
   const auto build = [&]() -> Status {
     HULL_ASSIGN(const UniqueFd made_fd, OpenFile(made, O_RDWR | O_CREAT | O_TRUNC, 0600));
-    if (ftruncate(made_fd.get(), static_cast<off_t>(size_bytes)) != 0) return FailErrno("size {}", made);
+    if (ftruncate(made_fd.get(), static_cast<off_t>(size_bytes)) != 0)
+      return FailErrno("size {}", made);
     HULL_TRY(RunMkfs(made, kind));
     HULL_ASSIGN(const UniqueFd sparse_fd, OpenFile(sparse, O_RDWR | O_CREAT | O_TRUNC, 0600));
     HULL_TRY(CopySparse(made_fd.get(), sparse_fd.get(), Zeros::kSkip));

@@ -1,7 +1,7 @@
 // The disk of a container's writable layer: a sparse file with an empty ext4.
 //
-// mkfs.ext4 runs once for each size and kind; its result is kept as a template and cloned, holes kept,
-// which writes some 200 KiB instead of starting a program.
+// mkfs.ext4 runs once for each size and kind; its result is kept as a template and cloned, holes
+// kept, which writes some 200 KiB instead of starting a program.
 #pragma once
 
 #include <cstdint>
@@ -20,12 +20,13 @@ enum class ScratchKind {
   kKept,       // with a journal: survives its virtual machine's sudden end
 };
 
-// Makes `path`, which must not exist, `size_bytes` large. Errors: kNotFound when the template must be
-// made and mkfs.ext4 is missing; kExhausted when the disk is full.
+// Makes `path`, which must not exist, `size_bytes` large. Errors: kNotFound when the template must
+// be made and mkfs.ext4 is missing; kExhausted when the disk is full.
 Status MakeScratchDisk(const HostLayout& layout, const std::string& path, uint64_t size_bytes,
                        ScratchKind kind);
 
-// Copies `from` to the new, empty file `to`: holes stay holes. `skip_zeros`: blocks of zeros become holes too.
+// Copies `from` to the new, empty file `to`: holes stay holes. `skip_zeros`: blocks of zeros become
+// holes too.
 enum class Zeros { kCopy, kSkip };
 Status CopySparse(int from, int to, Zeros zeros);
 

@@ -1,5 +1,5 @@
-// Build-time program: compiles seccomp::DefaultRules() with libseccomp into the BPF that containers get, and
-// writes it as a C++ source file. Usage: seccomp_compile OUTPUT.cc
+// Build-time program: compiles seccomp::DefaultRules() with libseccomp into the BPF that containers
+// get, and writes it as a C++ source file. Usage: seccomp_compile OUTPUT.cc
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -36,7 +36,8 @@ scmp_arg_cmp ToLibrary(const Condition& condition) {
 }
 
 bool Applies(const Rule& rule, uint64_t capabilities) {
-  if (rule.needs_any_capability != 0 && (rule.needs_any_capability & capabilities) == 0) return false;
+  if (rule.needs_any_capability != 0 && (rule.needs_any_capability & capabilities) == 0)
+    return false;
   return (rule.without_capability & capabilities) == 0;
 }
 
@@ -54,7 +55,9 @@ int AddRule(scmp_filter_ctx context, const Rule& rule) {
     }
     for (const Condition& condition : rule.alternatives) {
       const scmp_arg_cmp compare = ToLibrary(condition);
-      if (const int error = seccomp_rule_add_array(context, action, number, 1, &compare); error != 0) return error;
+      if (const int error = seccomp_rule_add_array(context, action, number, 1, &compare);
+          error != 0)
+        return error;
     }
   }
   return 0;
@@ -70,9 +73,11 @@ std::vector<sock_filter> NewerCalls() {
   code.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)));
   // Jumps are relative to the next instruction; the program behind begins after the two returns.
   code.push_back(BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, kX32Bit, static_cast<uint8_t>(count + 3), 0));
-  code.push_back(BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, kFirstUnknownCall, 0, static_cast<uint8_t>(count + 2)));
+  code.push_back(
+      BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, kFirstUnknownCall, 0, static_cast<uint8_t>(count + 2)));
   for (uint8_t i = 0; i < count; ++i) {
-    code.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, allowed[i], static_cast<uint8_t>(count - i), 0));
+    code.push_back(
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, allowed[i], static_cast<uint8_t>(count - i), 0));
   }
   code.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS));
   code.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
@@ -118,7 +123,8 @@ int main(int argc, char** argv) {
     return 1;
   }
   std::ofstream out(argv[1]);
-  out << "#include \"runtime/seccomp_profile.h\"\n\nnamespace hull::seccomp {\n\nstd::string_view DefaultFilterBase64() {\n"
+  out << "#include \"runtime/seccomp_profile.h\"\n\nnamespace hull::seccomp {\n\nstd::string_view "
+         "DefaultFilterBase64() {\n"
       << "  // " << program.size() / sizeof(sock_filter) << " instructions.\n  return\n";
   const std::string text = hull::EncodeBase64(program);
   for (size_t i = 0; i < text.size(); i += 100) out << "      \"" << text.substr(i, 100) << "\"\n";

@@ -1,5 +1,5 @@
-// Runs the compiled default filter on system calls, with an interpreter of the few BPF instructions that
-// such filters have.
+// Runs the compiled default filter on system calls, with an interpreter of the few BPF instructions
+// that such filters have.
 #include <gtest/gtest.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -22,7 +22,8 @@ std::vector<sock_filter> Filter() {
   std::string bytes;
   uint32_t group = 0;
   int bits = 0;
-  constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  constexpr std::string_view kAlphabet =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   for (const char c : DefaultFilterBase64()) {
     const size_t value = kAlphabet.find(c);
     if (value == std::string_view::npos) break;
@@ -88,29 +89,31 @@ constexpr uint32_t kDenied = SECCOMP_RET_ERRNO | EPERM;
 constexpr uint32_t kUnknown = SECCOMP_RET_ERRNO | ENOSYS;
 
 TEST(SeccompFilter, OrdinaryCallsAreAllowed) {
-  for (const int number : {SYS_read, SYS_write, SYS_execve, SYS_exit_group, SYS_openat, SYS_mmap, SYS_futex,
-                           SYS_ptrace, SYS_chroot, SYS_arch_prctl, SYS_futex_waitv}) {
+  for (const int number : {SYS_read, SYS_write, SYS_execve, SYS_exit_group, SYS_openat, SYS_mmap,
+                           SYS_futex, SYS_ptrace, SYS_chroot, SYS_arch_prctl, SYS_futex_waitv}) {
     EXPECT_EQ(Call(number), SECCOMP_RET_ALLOW) << number;
   }
 }
 TEST(SeccompFilter, CallsThatReachTheKernelItselfAreDenied) {
-  for (const int number : {SYS_mount, SYS_umount2, SYS_reboot, SYS_init_module, SYS_finit_module, SYS_bpf,
-                           SYS_setns, SYS_unshare, SYS_kexec_load, SYS_keyctl, SYS_add_key, SYS_swapon,
-                           SYS_io_uring_setup, SYS_userfaultfd, SYS_open_by_handle_at, SYS_iopl,
-                           SYS_clock_settime, SYS_perf_event_open, SYS_pivot_root}) {
+  for (const int number : {SYS_mount, SYS_umount2, SYS_reboot, SYS_init_module, SYS_finit_module,
+                           SYS_bpf, SYS_setns, SYS_unshare, SYS_kexec_load, SYS_keyctl, SYS_add_key,
+                           SYS_swapon, SYS_io_uring_setup, SYS_userfaultfd, SYS_open_by_handle_at,
+                           SYS_iopl, SYS_clock_settime, SYS_perf_event_open, SYS_pivot_root}) {
     EXPECT_EQ(Call(number), kDenied) << number;
   }
 }
 TEST(SeccompFilter, CloneMayNotMakeNamespaces) {
   EXPECT_EQ(Call(SYS_clone, SIGCHLD), SECCOMP_RET_ALLOW);
   EXPECT_EQ(Call(SYS_clone, CLONE_VM | CLONE_THREAD | CLONE_SIGHAND), SECCOMP_RET_ALLOW);
-  for (const uint64_t flag : std::vector<uint64_t>{CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWCGROUP}) {
+  for (const uint64_t flag : std::vector<uint64_t>{CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWPID,
+                                                   CLONE_NEWNET, CLONE_NEWCGROUP}) {
     EXPECT_EQ(Call(SYS_clone, flag | SIGCHLD), kDenied) << flag;
   }
   EXPECT_EQ(Call(SYS_clone3), kUnknown);
 }
 TEST(SeccompFilter, SocketsOfTheVirtualMachineAreDenied) {
-  for (const uint64_t family : std::vector<uint64_t>{AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET}) {
+  for (const uint64_t family :
+       std::vector<uint64_t>{AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET}) {
     EXPECT_EQ(Call(SYS_socket, family), SECCOMP_RET_ALLOW) << family;
   }
   EXPECT_EQ(Call(SYS_socket, AF_VSOCK), kDenied);

@@ -10,53 +10,42 @@
 namespace hull::seccomp {
 namespace {
 
-constexpr uint64_t Capability(int number) { return uint64_t{1} << number; }
+constexpr uint64_t Capability(int number) {
+  return uint64_t{1} << number;
+}
 
 constexpr uint64_t kSysAdmin = Capability(CAP_SYS_ADMIN);
 
-// Docker's list. // Left out on purpose: AF_ALG (38), AF_VSOCK (40: it would reach the agent), and what no container needs.
+// Docker's list. // Left out on purpose: AF_ALG (38), AF_VSOCK (40: it would reach the agent), and
+// what no container needs.
 constexpr Condition kSocketFamilies[] = {
-    {0, Compare::kLess, AF_DECnet},
-    {0, Compare::kEqual, AF_NETBEUI},
-    {0, Compare::kEqual, AF_SECURITY},
-    {0, Compare::kEqual, AF_KEY},
-    {0, Compare::kEqual, AF_NETLINK},
-    {0, Compare::kEqual, AF_PACKET},
-    {0, Compare::kEqual, AF_ASH},
-    {0, Compare::kEqual, AF_RDS},
-    {0, Compare::kEqual, AF_SNA},
-    {0, Compare::kEqual, AF_PPPOX},
-    {0, Compare::kEqual, AF_LLC},
-    {0, Compare::kEqual, AF_IB},
-    {0, Compare::kEqual, AF_MPLS},
-    {0, Compare::kEqual, AF_CAN},
-    {0, Compare::kEqual, AF_TIPC},
-    {0, Compare::kEqual, AF_BLUETOOTH},
-    {0, Compare::kEqual, AF_IUCV},
-    {0, Compare::kEqual, AF_RXRPC},
-    {0, Compare::kEqual, AF_PHONET},
-    {0, Compare::kEqual, AF_IEEE802154},
-    {0, Compare::kEqual, AF_NFC},
-    {0, Compare::kEqual, AF_KCM},
-    {0, Compare::kEqual, AF_QIPCRTR},
-    {0, Compare::kEqual, AF_SMC},
-    {0, Compare::kEqual, AF_XDP},
-    {0, Compare::kEqual, AF_MCTP},
+    {0, Compare::kLess, AF_DECnet},    {0, Compare::kEqual, AF_NETBEUI},
+    {0, Compare::kEqual, AF_SECURITY}, {0, Compare::kEqual, AF_KEY},
+    {0, Compare::kEqual, AF_NETLINK},  {0, Compare::kEqual, AF_PACKET},
+    {0, Compare::kEqual, AF_ASH},      {0, Compare::kEqual, AF_RDS},
+    {0, Compare::kEqual, AF_SNA},      {0, Compare::kEqual, AF_PPPOX},
+    {0, Compare::kEqual, AF_LLC},      {0, Compare::kEqual, AF_IB},
+    {0, Compare::kEqual, AF_MPLS},     {0, Compare::kEqual, AF_CAN},
+    {0, Compare::kEqual, AF_TIPC},     {0, Compare::kEqual, AF_BLUETOOTH},
+    {0, Compare::kEqual, AF_IUCV},     {0, Compare::kEqual, AF_RXRPC},
+    {0, Compare::kEqual, AF_PHONET},   {0, Compare::kEqual, AF_IEEE802154},
+    {0, Compare::kEqual, AF_NFC},      {0, Compare::kEqual, AF_KCM},
+    {0, Compare::kEqual, AF_QIPCRTR},  {0, Compare::kEqual, AF_SMC},
+    {0, Compare::kEqual, AF_XDP},      {0, Compare::kEqual, AF_MCTP},
 };
 
 // Linux, 32-bit Linux, each also under its 2.6 name, and the question which it is.
 constexpr Condition kPersonalities[] = {
-    {0, Compare::kEqual, PER_LINUX},
-    {0, Compare::kEqual, PER_LINUX32},
-    {0, Compare::kEqual, UNAME26},
-    {0, Compare::kEqual, uint64_t{UNAME26} | PER_LINUX32},
+    {0, Compare::kEqual, PER_LINUX},  {0, Compare::kEqual, PER_LINUX32},
+    {0, Compare::kEqual, UNAME26},    {0, Compare::kEqual, uint64_t{UNAME26} | PER_LINUX32},
     {0, Compare::kEqual, 0xffffffff},
 };
 
 // clone() without any new namespace.
 constexpr Condition kCloneFlags[] = {
     {0, Compare::kMaskedZero,
-     CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET},
+     CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |
+         CLONE_NEWNET},
 };
 
 constexpr std::string_view kAlways =
@@ -120,17 +109,24 @@ constexpr Rule kRules[] = {
     {.names = "socket", .alternatives = kSocketFamilies},
     {.names = "personality", .alternatives = kPersonalities},
     {.without_capability = kSysAdmin, .names = "clone", .alternatives = kCloneFlags},
-    // The flags of clone3 are in memory, where a filter cannot look: with ENOSYS, C libraries use clone.
-    {.action = Action::kErrno, .error_number = ENOSYS, .without_capability = kSysAdmin, .names = "clone3"},
+    // The flags of clone3 are in memory, where a filter cannot look: with ENOSYS, C libraries use
+    // clone.
+    {.action = Action::kErrno,
+     .error_number = ENOSYS,
+     .without_capability = kSysAdmin,
+     .names = "clone3"},
     {.needs_any_capability = kSysAdmin, .names = kSysAdminCalls},
     {.needs_any_capability = Capability(CAP_DAC_READ_SEARCH), .names = "open_by_handle_at"},
     {.needs_any_capability = Capability(CAP_SYS_BOOT), .names = "reboot"},
     {.needs_any_capability = Capability(CAP_SYS_CHROOT), .names = "chroot"},
-    {.needs_any_capability = Capability(CAP_SYS_MODULE), .names = "delete_module init_module finit_module"},
+    {.needs_any_capability = Capability(CAP_SYS_MODULE),
+     .names = "delete_module init_module finit_module"},
     {.needs_any_capability = Capability(CAP_SYS_PACCT), .names = "acct"},
-    {.needs_any_capability = Capability(CAP_SYS_PTRACE), .names = "kcmp pidfd_getfd process_madvise"},
+    {.needs_any_capability = Capability(CAP_SYS_PTRACE),
+     .names = "kcmp pidfd_getfd process_madvise"},
     {.needs_any_capability = Capability(CAP_SYS_RAWIO), .names = "iopl ioperm"},
-    {.needs_any_capability = Capability(CAP_SYS_TIME), .names = "settimeofday stime clock_settime clock_settime64"},
+    {.needs_any_capability = Capability(CAP_SYS_TIME),
+     .names = "settimeofday stime clock_settime clock_settime64"},
     {.needs_any_capability = Capability(CAP_SYS_TTY_CONFIG), .names = "vhangup"},
     {.needs_any_capability = Capability(CAP_SYS_NICE),
      .names = "get_mempolicy mbind set_mempolicy set_mempolicy_home_node"},
@@ -154,7 +150,11 @@ constexpr uint32_t kNewerAllowed[] = {
 
 }  // namespace
 
-std::span<const Rule> DefaultRules() { return kRules; }
-std::span<const uint32_t> NewerAllowedCalls() { return kNewerAllowed; }
+std::span<const Rule> DefaultRules() {
+  return kRules;
+}
+std::span<const uint32_t> NewerAllowedCalls() {
+  return kNewerAllowed;
+}
 
 }  // namespace hull::seccomp

@@ -1,7 +1,8 @@
 // The system call filter of a container: Docker's default profile for x86-64, as data.
 //
-// The default goes to crun as a finished BPF program (compiled while hull is built, see seccomp_compile.cc),
-// because compiling it with libseccomp costs more instructions in the guest than the rest of crun's work.
+// The default goes to crun as a finished BPF program (compiled while hull is built, see
+// seccomp_compile.cc), because compiling it with libseccomp costs more instructions in the guest
+// than the rest of crun's work.
 #pragma once
 
 #include <cstdint>
@@ -37,13 +38,14 @@ struct Rule {
 // What is not named is answered with EPERM; see kFirstUnknownCall for calls that are newer.
 std::span<const Rule> DefaultRules();
 
-// Calls from this number on are newer than the build host's libseccomp: those of kNewerAllowedCalls are allowed, the rest
-// is answered with ENOSYS, so that a C library that tries a new call falls back to the old one.
+// Calls from this number on are newer than the build host's libseccomp: those of kNewerAllowedCalls
+// are allowed, the rest is answered with ENOSYS, so that a C library that tries a new call falls
+// back to the old one.
 inline constexpr uint32_t kFirstUnknownCall = 451;
 std::span<const uint32_t> NewerAllowedCalls();
 
-// The compiled filter for DefaultRules() and Docker's default capabilities, base64, as crun's annotation
-// run.oci.seccomp_bpf_data takes it.
+// The compiled filter for DefaultRules() and Docker's default capabilities, base64, as crun's
+// annotation run.oci.seccomp_bpf_data takes it.
 std::string_view DefaultFilterBase64();
 
 }  // namespace hull::seccomp

@@ -10,7 +10,8 @@
 
 namespace hull {
 
-// A name, an id, or the beginning of exactly one id, as an id. kNotFound, kInvalidArgument (ambiguous).
+// A name, an id, or the beginning of exactly one id, as an id. kNotFound, kInvalidArgument
+// (ambiguous).
 Result<std::string> FindContainer(const HostLayout& layout, std::string_view name_or_id);
 
 // kUnavailable: it is running.

@@ -1,8 +1,8 @@
 // Copies one direction of a stream between the guest and the user.
 //
-// A thread for each: the user's descriptors are shared with other programs, so they must not be made
-// non-blocking, and a reader that stalls must stall this stream alone. Nothing is buffered beyond one
-// chunk; back-pressure goes through the vsock's credit to the container's process.
+// A thread for each: the user's descriptors are shared with other programs, so they must not be
+// made non-blocking, and a reader that stalls must stall this stream alone. Nothing is buffered
+// beyond one chunk; back-pressure goes through the vsock's credit to the container's process.
 #pragma once
 
 #include <functional>
@@ -17,13 +17,15 @@ namespace hull {
 
 enum class PumpDirection {
   kToGuest,    // at the end of the source the guest's stream gets its end of file
-  kFromGuest,  // when the user's side is closed the guest's stream is shut, so that writers there see it
+  kFromGuest,  // when the user's side is closed the guest's stream is shut, so that writers there
+               // see it
 };
 
-// Starts copying. `stream` is the guest's side and is shared with another pump in the case of a terminal;
-// `user_fd` stays the caller's. `done` is posted to `io` when the source has ended or an end has failed;
-// its Status has an error only when the user's side failed (other than by being closed).
-// The thread is detached: it may stay blocked in reading the user's input until the process ends.
+// Starts copying. `stream` is the guest's side and is shared with another pump in the case of a
+// terminal; `user_fd` stays the caller's. `done` is posted to `io` when the source has ended or an
+// end has failed; its Status has an error only when the user's side failed (other than by being
+// closed). The thread is detached: it may stay blocked in reading the user's input until the
+// process ends.
 void StartPump(boost::asio::io_context& io, std::shared_ptr<UniqueFd> stream, int user_fd,
                PumpDirection direction, std::function<void(Status)> done);
 

@@ -35,7 +35,8 @@ struct SpawnPlan {
   pid_t parent;
 };
 
-// Between vfork and exec: only system calls, and nothing of the parent's memory changed but `error`.
+// Between vfork and exec: only system calls, and nothing of the parent's memory changed but
+// `error`.
 [[noreturn]] void ExecChild(const SpawnPlan& plan, volatile int* error) {
   const auto give_up = [error] {
     *error = errno;
@@ -49,7 +50,8 @@ struct SpawnPlan {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != plan.parent) _exit(127);
   if (fchdir(plan.run_fd) != 0) give_up();
-  if (dup2(plan.null_fd, 0) < 0 || dup2(plan.log_fd, 1) < 0 || dup2(plan.error_fd, 2) < 0) give_up();
+  if (dup2(plan.null_fd, 0) < 0 || dup2(plan.log_fd, 1) < 0 || dup2(plan.error_fd, 2) < 0)
+    give_up();
   if (dup2(plan.status_fd, kStatusFd) < 0) give_up();
   sigprocmask(SIG_SETMASK, &none, nullptr);
   // SAFETY: execv does not write to the strings.
@@ -97,7 +99,8 @@ api::Outcome OutcomeOfStatus(int status, std::string_view log) {
     const char* name = sigabbrev_np(WTERMSIG(status));
     outcome.message = fmt::format("hull-vmm was ended by SIG{}", name == nullptr ? "?" : name);
   } else {
-    outcome.message = fmt::format("hull-vmm ended with exit code {} and said no reason", WEXITSTATUS(status));
+    outcome.message =
+        fmt::format("hull-vmm ended with exit code {} and said no reason", WEXITSTATUS(status));
   }
   if (!log.empty()) outcome.message += fmt::format("; its last words: {}", log);
   return outcome;
@@ -111,10 +114,11 @@ class VmmProcess::Impl : public std::enable_shared_from_this<VmmProcess::Impl> {
       : pid_(pid), status_(io, status_fd.Release()), log_path_(std::move(log_path)) {}
 
   void Read() {
-    status_.async_read_some(boost::asio::buffer(chunk_),
-                            [self = shared_from_this()](boost::system::error_code error, size_t size) {
-                              self->Received(error, size);
-                            });
+    status_.async_read_some(
+        boost::asio::buffer(chunk_),
+        [self = shared_from_this()](boost::system::error_code error, size_t size) {
+          self->Received(error, size);
+        });
   }
 
   void Received(boost::system::error_code error, size_t size) {
@@ -200,8 +204,9 @@ Result<std::unique_ptr<VmmProcess>> VmmProcess::Start(boost::asio::io_context& i
   HULL_ASSIGN(UniqueFd log_file, OpenFile(log_path, O_WRONLY | O_CREAT | O_APPEND, 0600));
   HULL_ASSIGN(const UniqueFd log_fd, Above(std::move(log_file)));
   const std::string status_text = fmt::format("{}", kStatusFd);
-  const std::array<const char*, 6> arguments = {"hull-vmm", "--config", options.config_file.c_str(),
-                                                "--status-fd", status_text.c_str(), nullptr};
+  const std::array<const char*, 6> arguments = {
+      "hull-vmm",    "--config",          options.config_file.c_str(),
+      "--status-fd", status_text.c_str(), nullptr};
   const SpawnPlan plan{options.program.c_str(),
                        arguments.data(),
                        options.run_fd,
@@ -216,12 +221,24 @@ Result<std::unique_ptr<VmmProcess>> VmmProcess::Start(boost::asio::io_context& i
   return std::unique_ptr<VmmProcess>(new VmmProcess(std::move(impl)));
 }
 
-VmmProcess::~VmmProcess() { impl_->Close(); }
+VmmProcess::~VmmProcess() {
+  impl_->Close();
+}
 
-pid_t VmmProcess::pid() const { return impl_->pid_; }
-void VmmProcess::OnStarted(std::function<void()> handler) { impl_->on_started_ = std::move(handler); }
-void VmmProcess::OnEnded(std::function<void()> handler) { impl_->on_ended_ = std::move(handler); }
-const std::optional<api::Outcome>& VmmProcess::outcome() const { return impl_->outcome_; }
-void VmmProcess::KillNow() { impl_->KillNow(); }
+pid_t VmmProcess::pid() const {
+  return impl_->pid_;
+}
+void VmmProcess::OnStarted(std::function<void()> handler) {
+  impl_->on_started_ = std::move(handler);
+}
+void VmmProcess::OnEnded(std::function<void()> handler) {
+  impl_->on_ended_ = std::move(handler);
+}
+const std::optional<api::Outcome>& VmmProcess::outcome() const {
+  return impl_->outcome_;
+}
+void VmmProcess::KillNow() {
+  impl_->KillNow();
+}
 
 }  // namespace hull

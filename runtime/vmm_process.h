@@ -1,7 +1,7 @@
 // A hull-vmm of this process: started, watched, ended.
 //
-// Lives on the loop of its io_context. The child dies with the thread that started it (PR_SET_PDEATHSIG):
-// a supervisor that is killed leaves no virtual machine behind.
+// Lives on the loop of its io_context. The child dies with the thread that started it
+// (PR_SET_PDEATHSIG): a supervisor that is killed leaves no virtual machine behind.
 #pragma once
 
 #include <functional>
@@ -29,7 +29,8 @@ struct VmmOptions {
 class VmmProcess {
  public:
   // Fails when the program cannot be started at all; everything later is an Outcome.
-  static Result<std::unique_ptr<VmmProcess>> Start(boost::asio::io_context& io, const VmmOptions& options);
+  static Result<std::unique_ptr<VmmProcess>> Start(boost::asio::io_context& io,
+                                                   const VmmOptions& options);
 
   VmmProcess(const VmmProcess&) = delete;
   VmmProcess& operator=(const VmmProcess&) = delete;
@@ -39,14 +40,14 @@ class VmmProcess {
   pid_t pid() const;
   // Called on the loop when the first vCPU is about to run.
   void OnStarted(std::function<void()> handler);
-  // Called once, on the loop, when the child has ended and has been waited for. A child that died without
-  // a word gives cause kError and what it had said on its log.
+  // Called once, on the loop, when the child has ended and has been waited for. A child that died
+  // without a word gives cause kError and what it had said on its log.
   void OnEnded(std::function<void()> handler);
   // Set once the child has ended.
   const std::optional<api::Outcome>& outcome() const;
 
-  // SIGKILL and wait: the virtual machine is gone at once, unflushed. outcome() is then kKilled unless it had ended
-  // before. No handler is called.
+  // SIGKILL and wait: the virtual machine is gone at once, unflushed. outcome() is then kKilled
+  // unless it had ended before. No handler is called.
   void KillNow();
 
  private:

@@ -5,12 +5,15 @@
 namespace hull::cli {
 namespace {
 
-bool TakesValue(const CLI::Option& option) { return option.get_items_expected_max() != 0; }
+bool TakesValue(const CLI::Option& option) {
+  return option.get_items_expected_max() != 0;
+}
 
 // How an option word goes on.
 enum class Next { kOption, kValue };
 
-Result<Next> LongOption(const CLI::App& app, const std::string& word, std::vector<std::string>& options) {
+Result<Next> LongOption(const CLI::App& app, const std::string& word,
+                        std::vector<std::string>& options) {
   const size_t equals = word.find('=');
   const std::string name = word.substr(0, equals);
   const CLI::Option* option = app.get_option_no_throw(name);
@@ -25,7 +28,8 @@ Result<Next> LongOption(const CLI::App& app, const std::string& word, std::vecto
 }
 
 // "-it", "-eNAME=value", "-e".
-Result<Next> ShortOptions(const CLI::App& app, const std::string& word, std::vector<std::string>& options) {
+Result<Next> ShortOptions(const CLI::App& app, const std::string& word,
+                          std::vector<std::string>& options) {
   options.push_back(word);
   for (size_t i = 1; i < word.size(); ++i) {
     const CLI::Option* option = app.get_option_no_throw(std::string("-") + word[i]);
@@ -39,7 +43,8 @@ Result<Next> ShortOptions(const CLI::App& app, const std::string& word, std::vec
 
 }  // namespace
 
-Result<SplitArguments> SplitCommandLine(const CLI::App& app, const std::vector<std::string>& arguments) {
+Result<SplitArguments> SplitCommandLine(const CLI::App& app,
+                                        const std::vector<std::string>& arguments) {
   SplitArguments split;
   auto next = arguments.begin();
   while (next != arguments.end() && next->size() > 1 && next->front() == '-') {

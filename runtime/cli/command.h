@@ -1,5 +1,6 @@
 // One command of `hull`: a name, what the help says, and the two halves of doing it. The table in
-// commands.cc lists them all; help, and later manual pages and completion, come from these descriptions.
+// commands.cc lists them all; help, and later manual pages and completion, come from these
+// descriptions.
 #pragma once
 
 #include <functional>
@@ -28,8 +29,8 @@ struct GlobalOptions {
   std::string state;
 };
 
-// What to do once the command line has been parsed; returns the exit code. `rest`: for commands that pass it
-// on, the first argument that is no option and all behind it.
+// What to do once the command line has been parsed; returns the exit code. `rest`: for commands
+// that pass it on, the first argument that is no option and all behind it.
 using Action = std::function<int(const std::vector<std::string>& rest)>;
 
 struct Command {
@@ -40,8 +41,8 @@ struct Command {
   int usage_exit_code;
   // What is behind the first argument that is no option belongs to the container, options or not.
   bool passes_rest;
-  // Declares the options on `app` and gives the action; called for the selected command only, because
-  // declaring costs more than everything else that a short command does.
+  // Declares the options on `app` and gives the action; called for the selected command only,
+  // because declaring costs more than everything else that a short command does.
   Action (*declare)(CLI::App& app, const GlobalOptions& global);
 };
 

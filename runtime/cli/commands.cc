@@ -12,20 +12,25 @@ namespace {
 constexpr std::array kCommands = {
     Command{"run", "Run a command in a new container in its own virtual machine",
             "[OPTIONS] IMAGE [COMMAND] [ARG...]", kExitHullFailed, true, DeclareRun},
-    Command{"rm", "Remove stopped containers", "CONTAINER [CONTAINER...]", kExitFailed, false, DeclareRm},
+    Command{"rm", "Remove stopped containers", "CONTAINER [CONTAINER...]", kExitFailed, false,
+            DeclareRm},
     Command{"version", "Show the version", "", kExitFailed, false, DeclareVersion},
-    Command{"help", "Explain hull or one of its commands", "[COMMAND]", kExitFailed, false, DeclareHelp},
+    Command{"help", "Explain hull or one of its commands", "[COMMAND]", kExitFailed, false,
+            DeclareHelp},
 };
 
 constexpr size_t kNameColumn = 12;
 
 }  // namespace
 
-std::span<const Command> Commands() { return kCommands; }
+std::span<const Command> Commands() {
+  return kCommands;
+}
 
 const Command* FindCommand(std::string_view name) {
-  const auto* const found = std::find_if(kCommands.begin(), kCommands.end(),
-                                         [&](const Command& command) { return command.name == name; });
+  const auto* const found =
+      std::find_if(kCommands.begin(), kCommands.end(),
+                   [&](const Command& command) { return command.name == name; });
   return found == kCommands.end() ? nullptr : found;
 }
 
@@ -42,9 +47,10 @@ std::string CommandHelp(const Command& command, const CLI::App& app) {
   for (const CLI::Option* option : app.get_options()) {
     if (option->get_group().empty()) continue;  // not for the help
     const std::string name = option->get_name(false, true);
-    const std::string value = option->get_type_name().empty() || option->get_items_expected_max() == 0
-                                  ? ""
-                                  : " " + option->get_type_name();
+    const std::string value =
+        option->get_type_name().empty() || option->get_items_expected_max() == 0
+            ? ""
+            : " " + option->get_type_name();
     text += fmt::format("  {:<28}  {}\n", name + value, option->get_description());
   }
   return text;

@@ -15,7 +15,8 @@ namespace {
 
 using std::chrono::seconds;
 
-// A guest that lives dials long before; one that died is noticed otherwise. Room for a very slow host.
+// A guest that lives dials long before; one that died is noticed otherwise. Room for a very slow
+// host.
 constexpr seconds kReadyDeadline{120};
 // This many interrupts within this time end the sandbox whatever the guest does.
 constexpr int kForceInterrupts = 3;
@@ -89,7 +90,8 @@ void Foreground::StartPumps() {
   };
   const bool raw = plan_.options.terminal && plan_.options.interactive;
   if (raw) raw_mode_.emplace(STDIN_FILENO);
-  for (const auto& [stream, user_fd] : {std::pair(output_, STDOUT_FILENO), std::pair(error_, STDERR_FILENO)}) {
+  for (const auto& [stream, user_fd] :
+       {std::pair(output_, STDOUT_FILENO), std::pair(error_, STDERR_FILENO)}) {
     if (!stream) continue;
     ++outputs_open_;
     StartPump(io_, stream, user_fd, PumpDirection::kFromGuest, output_done);
@@ -118,10 +120,12 @@ Result<ForegroundResult> Foreground::AwaitEnd() {
   while (!forced_ && (!exit_ || outputs_open_ > 0)) io_.run_one();
   raw_mode_.reset();
   if (forced_) {
-    return Fail(ErrorCode::kCancelled, "interrupted {} times: ended the sandbox by force", kForceInterrupts);
+    return Fail(ErrorCode::kCancelled, "interrupted {} times: ended the sandbox by force",
+                kForceInterrupts);
   }
   phases_.Mark("container ended");
-  if (!*exit_) return Fail(sandbox_.Explain(std::move(*exit_).error()).Within("while the container ran"));
+  if (!*exit_)
+    return Fail(sandbox_.Explain(std::move(*exit_).error()).Within("while the container ran"));
   if (output_error_) return Fail(*output_error_);
   return ForegroundResult{(*exit_)->exit_code, (*exit_)->out_of_memory};
 }

@@ -1,5 +1,5 @@
-// A container in the foreground: its streams are the user's, its signals come from the user, its end is
-// the end of `hull run`. This process is the sandbox's supervisor.
+// A container in the foreground: its streams are the user's, its signals come from the user, its
+// end is the end of `hull run`. This process is the sandbox's supervisor.
 #pragma once
 
 #include <memory>
@@ -32,14 +32,14 @@ struct ForegroundResult {
 
 class Foreground {
  public:
-  Foreground(boost::asio::io_context& io, Sandbox& sandbox, SignalSource& signals, const PhaseLog& phases,
-             ForegroundPlan plan);
+  Foreground(boost::asio::io_context& io, Sandbox& sandbox, SignalSource& signals,
+             const PhaseLog& phases, ForegroundPlan plan);
   Foreground(const Foreground&) = delete;
   Foreground& operator=(const Foreground&) = delete;
 
-  // From a booting sandbox to the container's end, its output delivered. Errors carry what the user is to
-  // read; ErrorCode kNotFound and kPermissionDenied are about the container's command, kCancelled is the user's signal
-  // (see cancel_signal()).
+  // From a booting sandbox to the container's end, its output delivered. Errors carry what the user
+  // is to read; ErrorCode kNotFound and kPermissionDenied are about the container's command,
+  // kCancelled is the user's signal (see cancel_signal()).
   Result<ForegroundResult> Run();
 
   int cancel_signal() const { return cancel_signal_; }

@@ -1,4 +1,5 @@
-// hull: the command line. Parses the flags before the command, then hands over to the command alone.
+// hull: the command line. Parses the flags before the command, then hands over to the command
+// alone.
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -17,7 +18,9 @@
 namespace hull::cli {
 namespace {
 
-void Print(int fd, std::string_view text) { static_cast<void>(WriteAll(fd, text)); }
+void Print(int fd, std::string_view text) {
+  static_cast<void>(WriteAll(fd, text));
+}
 
 int UsageError(std::string_view message, std::string_view see, int exit_code) {
   Print(STDERR_FILENO, fmt::format("hull: {}\nSee '{}'.\n", message, see));
@@ -34,7 +37,8 @@ std::string Reword(const CLI::Error& error) {
   return text;
 }
 
-int RunCommand(const Command& command, const GlobalOptions& global, std::vector<std::string> arguments) {
+int RunCommand(const Command& command, const GlobalOptions& global,
+               std::vector<std::string> arguments) {
   CLI::App app;
   app.set_help_flag();
   bool help = false;
@@ -105,7 +109,8 @@ int Main(int argc, char** argv) {
   }
   const Command* command = FindCommand(argv[index]);
   if (command == nullptr) {
-    return UsageError(fmt::format("'{}' is not a hull command", argv[index]), "hull --help", kExitFailed);
+    return UsageError(fmt::format("'{}' is not a hull command", argv[index]), "hull --help",
+                      kExitFailed);
   }
   return RunCommand(*command, global, std::vector<std::string>(argv + index + 1, argv + argc));
 }

@@ -1,8 +1,7 @@
 #include "runtime/cli/phase_log.h"
 
-#include <unistd.h>
-
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include "vmm/base/escape.h"
 #include "vmm/base/file.h"
@@ -13,7 +12,8 @@ void PhaseLog::Mark(std::string_view what) const {
   if (!enabled_) return;
   const std::chrono::duration<double, std::milli> since = std::chrono::steady_clock::now() - start_;
   // \r: the terminal may be raw.
-  static_cast<void>(WriteAll(STDERR_FILENO, fmt::format("debug: {:8.1f} ms  {}\r\n", since.count(), what)));
+  static_cast<void>(
+      WriteAll(STDERR_FILENO, fmt::format("debug: {:8.1f} ms  {}\r\n", since.count(), what)));
 }
 
 void PhaseLog::Guest(std::string_view text) const {

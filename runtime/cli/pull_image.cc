@@ -13,14 +13,17 @@ constexpr size_t kShownDigest = 12;
 // "sha256:0123456789abcdef..." as "0123456789ab".
 std::string Short(std::string_view digest) {
   const size_t colon = digest.find(':');
-  return EscapeControl(digest.substr(colon == std::string_view::npos ? 0 : colon + 1, kShownDigest));
+  return EscapeControl(
+      digest.substr(colon == std::string_view::npos ? 0 : colon + 1, kShownDigest));
 }
 
 void ShowProgress(const images::PullProgress& progress) {
   using Phase = images::PullProgress::Phase;
   std::string line;
-  if (progress.phase == Phase::kExists) line = fmt::format("{}: Already exists\n", Short(progress.subject));
-  if (progress.phase == Phase::kDone) line = fmt::format("{}: Pull complete\n", Short(progress.subject));
+  if (progress.phase == Phase::kExists)
+    line = fmt::format("{}: Already exists\n", Short(progress.subject));
+  if (progress.phase == Phase::kDone)
+    line = fmt::format("{}: Pull complete\n", Short(progress.subject));
   if (!line.empty()) static_cast<void>(WriteAll(STDERR_FILENO, line));
 }
 

@@ -36,7 +36,8 @@ int Remove(const std::vector<std::string>& names, const GlobalOptions& global) {
 
 Action DeclareRm(CLI::App& app, const GlobalOptions& global) {
   const auto names = std::make_shared<std::vector<std::string>>();
-  app.add_option("CONTAINER", *names, "Name, id, or a beginning of an id that is no other's")->required();
+  app.add_option("CONTAINER", *names, "Name, id, or a beginning of an id that is no other's")
+      ->required();
   return [names, &global](const std::vector<std::string>&) { return Remove(*names, global); };
 }
 

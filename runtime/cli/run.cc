@@ -73,8 +73,8 @@ Result<images::Image> Run::FindImage() {
     Result<images::Image> image = store.Resolve(request_.image);
     if (image || image.error().code() != ErrorCode::kNotFound) return image;
     if (request_.pull == PullPolicy::kNever) return image;
-    static_cast<void>(WriteAll(
-        STDERR_FILENO, fmt::format("Unable to find image '{}' locally\n", ShownName(request_.image))));
+    static_cast<void>(WriteAll(STDERR_FILENO, fmt::format("Unable to find image '{}' locally\n",
+                                                          ShownName(request_.image))));
   }
   return PullImage(store, request_.image, images::PullOptions());
 }
@@ -91,11 +91,12 @@ Status Run::Launch() {
     spec.layers.push_back({layer.diff_id, layer.path, layer.size_bytes});
     layer_bytes += layer.size_bytes;
   }
-  HULL_ASSIGN(const MachineSize size, SizeMachine(request_.container, layer_bytes,
-                                                  static_cast<uint32_t>(get_nprocs())));
+  HULL_ASSIGN(const MachineSize size,
+              SizeMachine(request_.container, layer_bytes, static_cast<uint32_t>(get_nprocs())));
   spec.cpus = size.cpus;
   spec.memory_bytes = size.memory_bytes;
-  spec.name = request_.container.name.empty() ? spec.id.substr(0, kShortIdLength) : request_.container.name;
+  spec.name =
+      request_.container.name.empty() ? spec.id.substr(0, kShortIdLength) : request_.container.name;
   spec.storage = request_.storage;
   spec.scratch = request_.container.remove_at_exit ? ScratchKind::kThrowaway : ScratchKind::kKept;
   spec.layer_transport = request_.layer_transport;
@@ -108,7 +109,8 @@ Status Run::Launch() {
   state_.remove_at_exit = request_.container.remove_at_exit;
   state_.created_at_ns = NowNs();
   if (!request_.container.name.empty()) HULL_TRY(ClaimName(layout_, state_.name, state_.id));
-  // Until here a signal ends hull as it ends any program; from here it is the container's, or ends the sandbox.
+  // Until here a signal ends hull as it ends any program; from here it is the container's, or ends
+  // the sandbox.
   HULL_TRY(signals_.Start({}));
   Result<std::unique_ptr<Sandbox>> sandbox = Sandbox::Launch(io_, layout_, spec);
   if (!sandbox) {
@@ -159,7 +161,8 @@ int Run::Execute() {
 }
 
 int Run::Finish(Foreground& foreground, Result<ForegroundResult> result) {
-  int exit_code = result ? result->exit_code : ExitCodeOf(result.error(), foreground.cancel_signal());
+  int exit_code =
+      result ? result->exit_code : ExitCodeOf(result.error(), foreground.cancel_signal());
   ContainerState state = foreground.state();
   state.status = ContainerStatus::kStopped;
   state.stopped_at_ns = NowNs();
@@ -182,7 +185,9 @@ int Run::Finish(Foreground& foreground, Result<ForegroundResult> result) {
       static_cast<void>(WriteAll(STDERR_FILENO, "the guest's last words:\n" + tail));
     }
   } else if (state.out_of_memory) {
-    static_cast<void>(WriteAll(STDERR_FILENO, "hull: the container ran out of memory and was killed; --memory gives it more\n"));
+    static_cast<void>(
+        WriteAll(STDERR_FILENO,
+                 "hull: the container ran out of memory and was killed; --memory gives it more\n"));
   }
   return exit_code;
 }
@@ -231,7 +236,8 @@ void Run::FollowConsole() {
   });
 }
 
-int RunMain(const RunFlags& flags, const std::vector<std::string>& rest, const GlobalOptions& global) {
+int RunMain(const RunFlags& flags, const std::vector<std::string>& rest,
+            const GlobalOptions& global) {
   Result<RunRequest> request =
       InterpretRunFlags(flags, rest, [](const char* name) -> const char* { return getenv(name); });
   if (!request) {
@@ -248,8 +254,8 @@ int RunMain(const RunFlags& flags, const std::vector<std::string>& rest, const G
     PrintError(layout.error());
     return kExitHullFailed;
   }
-  // Never destroyed: a thread that waits for the user's input may still tell the loop of it, until the
-  // process has ended.
+  // Never destroyed: a thread that waits for the user's input may still tell the loop of it, until
+  // the process has ended.
   Run* run = new Run(std::move(*layout), std::move(*request));
   return run->Execute();
 }
@@ -259,7 +265,9 @@ int RunMain(const RunFlags& flags, const std::vector<std::string>& rest, const G
 Action DeclareRun(CLI::App& app, const GlobalOptions& global) {
   const auto flags = std::make_shared<RunFlags>();
   DeclareRunFlags(app, *flags);
-  return [flags, &global](const std::vector<std::string>& rest) { return RunMain(*flags, rest, global); };
+  return [flags, &global](const std::vector<std::string>& rest) {
+    return RunMain(*flags, rest, global);
+  };
 }
 
 }  // namespace hull::cli

@@ -36,7 +36,8 @@ Result<PullPolicy> ParsePull(std::string_view text) {
   if (text == "always") return PullPolicy::kAlways;
   if (text == "never") return PullPolicy::kNever;
   return Fail(ErrorCode::kInvalidArgument,
-              "invalid pull option: '{}': must be one of \"always\", \"missing\" or \"never\"", text);
+              "invalid pull option: '{}': must be one of \"always\", \"missing\" or \"never\"",
+              text);
 }
 
 // "NAME=value" stays; "NAME" takes hull's own value, or takes the image's away when hull has none.
@@ -80,7 +81,8 @@ void DeclareRunFlags(CLI::App& app, RunFlags& flags) {
   app.add_option("--storage", flags.storage, "Where changes go: disk[=SIZE] or tmpfs[=SIZE]")
       ->type_name("KIND");
   app.add_flag("--debug", flags.debug, "Show the phases of the start and the guest's console");
-  app.add_option("--layers", flags.layers, "How layers reach the guest: auto, pmem or block")->group("");
+  app.add_option("--layers", flags.layers, "How layers reach the guest: auto, pmem or block")
+      ->group("");
 }
 
 Result<RunRequest> InterpretRunFlags(const RunFlags& flags, const std::vector<std::string>& rest,

@@ -48,8 +48,8 @@ struct RunRequest {
 
 void DeclareRunFlags(CLI::App& app, RunFlags& flags);
 
-// `rest`: the image and what follows it. `host_variable` looks up a variable of hull's own environment (nullptr: not
-// set), for -e NAME. Errors: kInvalidArgument.
+// `rest`: the image and what follows it. `host_variable` looks up a variable of hull's own
+// environment (nullptr: not set), for -e NAME. Errors: kInvalidArgument.
 using HostVariable = std::function<const char*(const char* name)>;
 Result<RunRequest> InterpretRunFlags(const RunFlags& flags, const std::vector<std::string>& rest,
                                      const HostVariable& host_variable);

@@ -1,7 +1,8 @@
 #include "runtime/cli/run_options.h"
 
-#include <CLI/CLI.hpp>
 #include <gtest/gtest.h>
+
+#include <CLI/CLI.hpp>
 
 #include "runtime/cli/arguments.h"
 #include "runtime/cli/units.h"
@@ -62,8 +63,8 @@ TEST(RunFlags, OneDashFlagsCombine) {
 }
 TEST(RunFlags, EachOptionTakesOneValue) {
   const Result<RunRequest> request =
-      Parse({"-e", "A=1", "-e", "B", "--env=HOST_HAS", "-eC=3", "-w", "/w", "-u", "1:2", "-h", "box",
-             "--entrypoint", "sh", "--name", "n1", "image", "cmd"});
+      Parse({"-e", "A=1", "-e", "B", "--env=HOST_HAS", "-eC=3", "-w", "/w", "-u", "1:2", "-h",
+             "box", "--entrypoint", "sh", "--name", "n1", "image", "cmd"});
   ASSERT_TRUE(request) << request.error().ToString();
   const ContainerOptions& container = request->container;
   EXPECT_EQ(container.environment, (List{"A=1", "B", "HOST_HAS=yes", "C=3"}));
@@ -120,16 +121,24 @@ TEST(RunFlags, WrongValuesAreRefused) {
 }
 
 TEST(Units, BytesAreOf1024) {
-  const std::vector<std::pair<std::string, uint64_t>> cases = {
-      {"0", 0},           {"1048576", 1048576}, {"1b", 1},          {"4k", 4096},
-      {"4KB", 4096},      {"4KiB", 4096},       {"512m", 512U << 20U}, {"1.5g", 1536U << 20U},
-      {"1 g", 1U << 30U}, {"2t", 2ULL << 40U},  {"0.5k", 512}};
+  const std::vector<std::pair<std::string, uint64_t>> cases = {{"0", 0},
+                                                               {"1048576", 1048576},
+                                                               {"1b", 1},
+                                                               {"4k", 4096},
+                                                               {"4KB", 4096},
+                                                               {"4KiB", 4096},
+                                                               {"512m", 512U << 20U},
+                                                               {"1.5g", 1536U << 20U},
+                                                               {"1 g", 1U << 30U},
+                                                               {"2t", 2ULL << 40U},
+                                                               {"0.5k", 512}};
   for (const auto& [text, bytes] : cases) {
     const Result<uint64_t> got = ParseBytes(text);
     ASSERT_TRUE(got) << text;
     EXPECT_EQ(*got, bytes) << text;
   }
-  for (const char* text : {"", "m", "-1", "1x", "1.m", "1..5", "1e3", "0x10", "99999999999999p", "1bb", "1kx"}) {
+  for (const char* text :
+       {"", "m", "-1", "1x", "1.m", "1..5", "1e3", "0x10", "99999999999999p", "1bb", "1kx"}) {
     EXPECT_FALSE(ParseBytes(text)) << text;
   }
 }
@@ -137,7 +146,8 @@ TEST(Units, CpusAreDecimals) {
   EXPECT_EQ(ParseNanoCpus("1.5").value(), 1'500'000'000U);
   EXPECT_EQ(ParseNanoCpus("0.01").value(), 10'000'000U);
   EXPECT_EQ(ParseNanoCpus("32").value(), 32'000'000'000U);
-  for (const char* text : {"", ".", "1.", "x", "1,5", "-1", "1.0000000001", "99999999999999999999"}) {
+  for (const char* text :
+       {"", ".", "1.", "x", "1,5", "-1", "1.0000000001", "99999999999999999999"}) {
     EXPECT_FALSE(ParseNanoCpus(text)) << text;
   }
 }

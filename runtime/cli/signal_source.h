@@ -1,4 +1,5 @@
-// Signals of this process as events on a loop. Blocks them for all threads, so it is made before any is.
+// Signals of this process as events on a loop. Blocks them for all threads, so it is made before
+// any is.
 #pragma once
 
 #include <functional>
@@ -14,8 +15,8 @@ class SignalSource {
  public:
   explicit SignalSource(boost::asio::io_context& io) : descriptor_(io) {}
 
-  // Takes over the signals that docker passes on to a container, save those of job control: SIGTSTP still
-  // suspends hull. `handler` runs on the loop, once a signal; it can be replaced.
+  // Takes over the signals that docker passes on to a container, save those of job control: SIGTSTP
+  // still suspends hull. `handler` runs on the loop, once a signal; it can be replaced.
   Status Start(std::function<void(int)> handler);
   void SetHandler(std::function<void(int)> handler) { handler_ = std::move(handler); }
 

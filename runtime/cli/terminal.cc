@@ -15,7 +15,8 @@ RawMode::RawMode(int fd) : fd_(fd) {
   if (tcgetattr(fd, &settings) != 0) return;
   before_ = settings;
   cfmakeraw(&settings);
-  // As docker: what the container prints was made for a terminal already, output stays unprocessed too.
+  // As docker: what the container prints was made for a terminal already, output stays unprocessed
+  // too.
   tcsetattr(fd, TCSADRAIN, &settings);
 }
 

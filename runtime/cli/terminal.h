@@ -18,8 +18,8 @@ struct WindowSize {
 // Of the terminal on `fd`; zeros when it is none.
 WindowSize GetWindowSize(int fd);
 
-// Puts the terminal on `fd` into raw mode: keys, Ctrl-C too, go to the container as bytes. The destructor
-// restores it. On a descriptor that is no terminal it does nothing.
+// Puts the terminal on `fd` into raw mode: keys, Ctrl-C too, go to the container as bytes. The
+// destructor restores it. On a descriptor that is no terminal it does nothing.
 class RawMode {
  public:
   explicit RawMode(int fd);

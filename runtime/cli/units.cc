@@ -59,7 +59,8 @@ Result<uint64_t> ParseBytes(std::string_view text) {
   if (!unit.empty()) {
     const size_t power = kUnits.find(unit.front());
     const std::string_view rest = unit.substr(1);
-    if (power == std::string_view::npos || (rest != "" && rest != "b" && rest != "ib")) return bad();
+    if (power == std::string_view::npos || (rest != "" && rest != "b" && rest != "ib"))
+      return bad();
     if (power == 0 && !rest.empty()) return bad();
     factor = uint64_t{1} << (10 * power);
   }
