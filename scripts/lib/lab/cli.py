@@ -32,7 +32,8 @@ exit status:
   124  --timeout passed
   125  the lab itself failed; its last console lines are shown
 
-in the lab:
+in the lab, beside the usual variables: HULL_LAB=1, HULL_BUILD, HULL_SAMPLES (the sample images as an OCI layout,
+docker and OCI archives), LAB_OUT; and the program
   lab-count [-o FILE] CMD...   runs CMD and prints what it and its children cost, as JSON: virtual_ms (CPU time; with
                                --count, one million instructions each), vm_exits, system_calls
 """
@@ -41,7 +42,8 @@ _VTX_DESCRIPTION = """\
 Boots an emulated Intel computer with VT-x and EPT (Bochs) and runs CMD in it. About half a minute to start.
 
 There is nothing of this machine in there but busybox, hull's programs (/hull/bin, on the PATH), its guest files
-(/hull/lib/hull) and what --file adds. There is no standard input. Exit status as for `run`.
+(/hull/lib/hull), sample/busybox in the store, and what --file adds. There is no standard input. Exit status as for
+`run`.
 """
 
 
@@ -103,6 +105,9 @@ def _parser() -> argparse.ArgumentParser:
 
     prepare = commands.add_parser("prepare", help="make what the lab needs (done by itself when missing)")
     prepare.set_defaults(run=_prepare)
+
+    release = commands.add_parser("kernel-release", help="print the release of the lab's kernel")
+    release.set_defaults(run=_print_release)
 
     for one in (run, vtx):
         one.add_argument("--timeout", type=float, metavar="S", help="end CMD after S seconds, with exit status 124")
@@ -201,4 +206,9 @@ def _run_vtx(arguments: argparse.Namespace) -> int:
 
 def _prepare(_arguments: argparse.Namespace) -> int:
     initramfs.shared_root(kernel.get())
+    return 0
+
+
+def _print_release(_arguments: argparse.Namespace) -> int:
+    print(kernel.get().release)
     return 0

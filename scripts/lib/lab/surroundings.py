@@ -36,6 +36,9 @@ def environment(extra: list[str]) -> dict[str, str]:
     variables = {"PATH": ":".join(path), "HOME": "/home/lab", "USER": "root", "LOGNAME": "root",
                  "SHELL": "/bin/bash", "LANG": "C.UTF-8", "TERM": os.environ.get("TERM", "dumb"),
                  "LAB_OUT": OUT_IN_LAB, "HULL_LAB": "1", "HULL_BUILD": build}
+    samples = os.path.realpath(os.path.join(cache.root(), "lab-store", "samples"))
+    if os.path.isdir(samples):
+        variables["HULL_SAMPLES"] = samples
     variables.update(_extra(extra))
     return variables
 
@@ -49,14 +52,16 @@ def small_environment(extra: list[str]) -> dict[str, str]:
 
 
 def small_files() -> list[tuple[str, str]]:
-    """Hull's programs and guest files, as (source, path in the lab), as far as they are built."""
+    """Hull's programs, guest files and sample/busybox as (source, path in the lab), as far as they are made."""
     build = build_directory()
     wanted = [f"bin/{name}" for name in ("hull", "hull-vmm")]
     guest = os.path.join(build, "lib", "hull")
     if os.path.isdir(guest):
         wanted += [f"lib/hull/{name}" for name in sorted(os.listdir(guest))]
-    return [(os.path.join(build, name), f"/hull/{name}") for name in wanted
-            if os.path.isfile(os.path.join(build, name))]
+    files = [(os.path.join(build, name), f"/hull/{name}") for name in wanted]
+    files.append((os.path.join(os.path.realpath(os.path.join(cache.root(), "lab-store", "small")), "images"),
+                  "/var/lib/hull/images"))
+    return [(source, target) for source, target in files if os.path.exists(source)]
 
 
 def _extra(settings: list[str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 from concurrent.futures import ThreadPoolExecutor
 
 from . import processes, suites
@@ -26,6 +27,19 @@ def main() -> int:
     parser.add_argument("filter", nargs="?", default="", help="only tests whose name contains this (or a GoogleTest "
                         "filter, if it has one of * ? : .)")
     arguments = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    return _run(arguments)
+
+
+def _interrupt(number: int, _frame) -> None:
+    print("interrupted", flush=True)
+    processes.end_all()
+    # Not sys.exit(): threads that wait for what has just been ended would be waited for.
+    os._exit(128 + number)
+
+
+def _run(arguments: argparse.Namespace) -> int:
     report = Report()
     everything = not (arguments.unit or arguments.lab or arguments.quick)
     if suites.build(report, "release"):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 CHECKOUT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 _TAIL_LINES = 60
+_running: set[subprocess.Popen] = set()
 
 
 class Ended:
@@ -28,6 +29,7 @@ def run(command: list[str], *, seconds: float, on_line: Callable[[str], None] | 
         late = threading.Event()
         timer = threading.Timer(seconds, _end_late, (process, late))
         timer.start()
+        _running.add(process)
         try:
             for data in process.stdout:
                 text = data.decode("utf-8", "replace").rstrip("\n")
@@ -40,10 +42,17 @@ def run(command: list[str], *, seconds: float, on_line: Callable[[str], None] | 
             raise
         finally:
             timer.cancel()
+            _running.discard(process)
     if late.is_set():
         return Ended(124, "\n".join([*tail, f"(ended: it took more than {seconds:g} s)"]))
     status = process.returncode
     return Ended(status if status >= 0 else 128 - status, "\n".join(tail))
+
+
+def end_all() -> None:
+    """Ends every program under way: for when this one is asked to end."""
+    for process in list(_running):
+        _end_group(process)
 
 
 def _end_late(process: subprocess.Popen, late: threading.Event) -> None:
