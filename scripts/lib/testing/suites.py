@@ -62,13 +62,9 @@ def _is_shell(path: str) -> bool:
 
 
 def build(report: Report, preset: str) -> bool:
-    """Configures (once) and builds a preset."""
+    """Configures and builds a preset."""
     report.say(f"building: {preset}")
-    directory = os.path.join(CHECKOUT, "build", preset)
-    commands = [["cmake", "--build", "--preset", preset]]
-    if not os.path.exists(os.path.join(directory, "build.ninja")):
-        commands.insert(0, ["cmake", "--preset", preset])
-    for command in commands:
+    for command in (["cmake", "--preset", preset], ["cmake", "--build", "--preset", preset]):
         ended = processes.run(command, seconds=_BUILD_SECONDS)
         if ended.status != 0:
             report.failed(f"build {preset}", " ".join(command), ended.tail)
