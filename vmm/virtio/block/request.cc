@@ -240,6 +240,8 @@ void Request::Execute(Kind operation, uint64_t at) {
 }
 
 void Request::Done(int result) {
+  // The driver waits for its reset: what is done is done, the rest is not begun.
+  if (device_.in_flight_.closed()) return End(VIRTIO_BLK_S_IOERR);
   const bool refused = result == -EOPNOTSUPP || result == -EINVAL;
   if (type_ == VIRTIO_BLK_T_WRITE_ZEROES && !writing_zeroes_ && refused) {
     writing_zeroes_ = true;
