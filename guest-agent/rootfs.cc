@@ -73,7 +73,9 @@ Status MountLayers(const v1::RootFilesystem& rootfs, const std::string& director
     const v1::Layer& layer = rootfs.layers(i);
     const std::string target = LayerDirectory(directory, static_cast<size_t>(i));
     HULL_TRY(MakeDirectory(target));
-    std::vector<MountOption> options = {{"source", layer.device()}};
+    // "ro" is the file system's, so that its device may be read-only; the attribute below is the
+    // mount's.
+    std::vector<MountOption> options = {{"source", layer.device()}, {"ro", ""}};
     if (layer.dax()) options.emplace_back("dax", "always");
     HULL_TRY_WITHIN("layer " + layer.device(),
                     MountWith("erofs", options, MOUNT_ATTR_RDONLY, target));
