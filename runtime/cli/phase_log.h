@@ -1,14 +1,18 @@
 // --debug: what happened when, and what the guest's kernel says, on standard error.
+// For benchmarks, HULL_PHASES=FILE in the environment notes the same phases in a file, a line each:
+// CLOCK_MONOTONIC in nanoseconds and the phase's name. Nothing else changes by it.
 #pragma once
 
 #include <chrono>
 #include <string_view>
 
+#include "vmm/base/unique_fd.h"
+
 namespace hull::cli {
 
 class PhaseLog {
  public:
-  explicit PhaseLog(bool enabled) : enabled_(enabled), start_(std::chrono::steady_clock::now()) {}
+  explicit PhaseLog(bool enabled);
 
   bool enabled() const { return enabled_; }
   // "debug:   12.3 ms  agent ready"
@@ -19,6 +23,7 @@ class PhaseLog {
  private:
   bool enabled_;
   std::chrono::steady_clock::time_point start_;
+  UniqueFd notes_;
 };
 
 }  // namespace hull::cli
