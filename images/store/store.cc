@@ -59,6 +59,7 @@ Result<Image> LoadImage(const StorePaths& paths, const ImageRecord& record,
     if (named.id != record.id) continue;
     if (image.names.empty()) image.digest = named.digest;
     image.names.push_back(name);
+    image.digests.push_back(named.digest);
   }
   HULL_ASSIGN_WITHIN(fmt::format("image {}", record.id), image.config,
                      ReadFile(paths.Blob(record.id), ImportLimits{}.config_bytes));
@@ -299,9 +300,16 @@ Result<Image> Store::Pull(std::string_view reference, const PullOptions& options
                      ScratchDirectory::Make(paths.Scratch()));
   HULL_ASSIGN_WITHIN(attempt, const ResolvedSource resolved, ResolveSource(source, options));
   if (name.empty()) name = resolved.name;
+  std::string previous_id;
+  if (!name.empty()) {
+    if (const Result<Image> previous = Resolve(name)) previous_id = previous->id;
+  }
   HULL_ASSIGN_WITHIN(attempt, const std::string id,
                      Puller(paths, importer_, options, scratch).Run(resolved, name));
-  return Resolve(name.empty() ? id : name);
+  HULL_ASSIGN(Image image, Resolve(name.empty() ? id : name));
+  image.pulled_name = name;
+  image.is_new = image.id != previous_id;
+  return image;
 }
 
 }  // namespace hull::images

@@ -30,8 +30,9 @@ struct Layer {
 };
 
 struct Image {
-  std::string id;                  // "sha256:<64 hex>": digest of the configuration
-  std::vector<std::string> names;  // full, sorted: "docker.io/library/busybox:latest"
+  std::string id;                    // "sha256:<64 hex>": digest of the configuration
+  std::vector<std::string> names;    // full, sorted: "docker.io/library/busybox:latest"
+  std::vector<std::string> digests;  // digests[i]: what names[i] stood for, a manifest or an index
   std::string digest;  // of what the name stood for where it came from: a manifest or an index
   std::string
       manifest_digest;      // of the image's own manifest; equals `digest` when there was no index
@@ -39,6 +40,11 @@ struct Image {
   uint64_t size_bytes = 0;  // sum of the layers
   std::string config;       // the OCI image configuration: verified JSON text, an object
   std::vector<Layer> layers;  // lowest first
+
+  // From Pull alone.
+  std::string
+      pulled_name;      // full: the name it has now; empty when neither source nor options gave one
+  bool is_new = false;  // the name stood for something else before, or for nothing
 };
 
 struct PullProgress {
