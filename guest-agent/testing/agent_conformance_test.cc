@@ -32,6 +32,7 @@ TEST_F(AgentTest, ConnectTellsVersions) {
   EXPECT_NE(response.agent_version(), "");
   EXPECT_NE(response.kernel_release(), "");
   EXPECT_GT(response.ready_ns(), 0);
+  RecordProperty("ready_ns", std::to_string(response.ready_ns()));
 }
 
 TEST_F(AgentTest, OutputAndExitCodeOfAContainer) {
@@ -285,7 +286,9 @@ TEST_F(AgentTest, ForcedDeleteKillsFirstAndWaitersAreAnswered) {
                                   });
   ASSERT_TRUE(Delete("force", true).has_value());
   EXPECT_EQ(signal, static_cast<uint32_t>(SIGKILL));
-  EXPECT_NE(::access(("/sys/fs/cgroup/force"), F_OK), 0) << "the cgroup is left";
+  if (!agent_->in_guest()) {
+    EXPECT_NE(::access("/sys/fs/cgroup/force", F_OK), 0) << "the cgroup is left";
+  }
 }
 
 TEST_F(AgentTest, KillAllReachesEveryProcess) {
@@ -367,19 +370,23 @@ TEST_F(AgentTest, ZzShutdownEndsContainersAndTheAgent) {
   request.set_grace_ms(100);
   const auto response = Call<v1::ShutdownResponse>("Shutdown", request);
   EXPECT_TRUE(response.has_value());
+  made_.clear();
+  if (agent_->in_guest()) return;  // whoever started the guest sees its end
   bool ended = false;
   for (int i = 0; i < 250 && !ended; ++i) {
     ended = ::waitpid(agent_->pid(), nullptr, WNOHANG) == agent_->pid();
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   EXPECT_TRUE(ended);
-  made_.clear();
 }
 
 }  // namespace
 }  // namespace hull::agent::testing
 
 int main(int argc, char** argv) {
+  if (argc == 3 && argv[1] == std::string_view("--make-layers")) {
+    return hull::agent::testing::AgentProcess::MakeLayers(argv[2]) ? 0 : 1;
+  }
   ::testing::InitGoogleTest(&argc, argv);
   const int result = RUN_ALL_TESTS();
   std::string why_not;

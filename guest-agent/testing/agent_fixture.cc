@@ -89,8 +89,6 @@ void Replace(std::string* text, std::string_view what, std::string_view with) {
   if (at != std::string::npos) text->replace(at, what.size(), with);
 }
 
-}  // namespace
-
 UniqueFd ConnectUnix(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -103,6 +101,19 @@ UniqueFd ConnectUnix(const std::string& path) {
   return socket;
 }
 
+// The hybrid convention: a line each way, then the connection is the guest's.
+UniqueFd ConnectHybrid(const std::string& path, uint32_t port) {
+  UniqueFd socket = ConnectUnix(path);
+  if (!socket.valid() || !WriteAll(socket.get(), fmt::format("CONNECT {}\n", port)))
+    return UniqueFd();
+  std::string line;
+  char byte = 0;
+  while (line.size() < 32 && ::read(socket.get(), &byte, 1) == 1 && byte != '\n') line += byte;
+  return line.starts_with("OK ") ? std::move(socket) : UniqueFd();
+}
+
+}  // namespace
+
 std::string JsonArray(const std::vector<std::string>& args) {
   return boost::json::serialize(boost::json::array(args.begin(), args.end()));
 }
@@ -111,7 +122,12 @@ AgentProcess* AgentProcess::Get(std::string* why_not) {
   static std::string reason;
   static AgentProcess* const made = [] {
     auto process = std::make_unique<AgentProcess>();
-    if (::geteuid() != 0) {
+    const char* vsock = std::getenv("HULL_TEST_VSOCK");
+    const char* layers = std::getenv("HULL_TEST_LAYERS");
+    if (vsock != nullptr && layers != nullptr) {
+      if (Status status = process->UseGuest(vsock, layers); !status)
+        reason = status.error().ToString();
+    } else if (::geteuid() != 0) {
       reason = "needs root";
     } else if (::access("/sys/fs/cgroup/cgroup.controllers", F_OK) != 0) {
       reason = "needs control groups version 2";
@@ -124,16 +140,35 @@ AgentProcess* AgentProcess::Get(std::string* why_not) {
   return made;
 }
 
+UniqueFd AgentProcess::Connect(uint32_t port) const {
+  return in_guest() ? ConnectHybrid(vsock_, port)
+                    : ConnectUnix(fmt::format("{}/{}", sockets_, port));
+}
+
+Status AgentProcess::MakeLayers(const std::string& directory) {
+  HULL_TRY(WriteFileAtomically(directory + "/layers.sh", kLayers, 0755));
+  if (Shell("sh " + directory + "/layers.sh " + directory) != 0) {
+    return Fail(ErrorCode::kFailed, "the layers could not be made");
+  }
+  return {};
+}
+
+Status AgentProcess::UseGuest(const std::string& vsock, const std::string& layers) {
+  vsock_ = vsock;
+  const size_t comma = layers.find(',');
+  if (comma == std::string::npos)
+    return Fail(ErrorCode::kInvalidArgument, "HULL_TEST_LAYERS: two devices");
+  layers_ = {layers.substr(0, comma), layers.substr(comma + 1)};
+  return {};
+}
+
 Status AgentProcess::Make() {
   char name[] = "/run/hull-conformance-XXXXXX";
   if (::mkdtemp(name) == nullptr) return FailErrno("make a directory");
   directory_ = name;
   sockets_ = directory_ + "/s";
   ::mkdir(sockets_.c_str(), 0755);
-  HULL_TRY(WriteFileAtomically(directory_ + "/layers.sh", kLayers, 0755));
-  if (Shell("sh " + directory_ + "/layers.sh " + directory_) != 0) {
-    return Fail(ErrorCode::kFailed, "the layers could not be made");
-  }
+  HULL_TRY(MakeLayers(directory_));
   for (const char* layer : {"low", "top"}) {
     layers_.push_back(
         Output("losetup --find --show --read-only " + directory_ + "/" + layer + ".erofs"));
@@ -152,13 +187,14 @@ Status AgentProcess::Make() {
     ::_exit(127);
   }
   for (int i = 0; i < 500; ++i) {
-    if (ConnectUnix(sockets_ + "/1024").valid()) return {};
+    if (Connect(kAgentPort).valid()) return {};
     std::this_thread::sleep_for(milliseconds(20));
   }
   return Fail(ErrorCode::kTimedOut, "the agent does not listen");
 }
 
 void AgentProcess::Stop() {
+  if (in_guest()) return;
   ::kill(pid_, SIGKILL);
   ::waitpid(pid_, nullptr, 0);
   for (const std::string& layer : layers_) Shell("losetup --detach " + layer);
@@ -173,7 +209,7 @@ void AgentTest::SetUp() {
     if (why_not.starts_with("needs")) GTEST_SKIP() << why_not;
     FAIL() << why_not;
   }
-  UniqueFd socket = ConnectUnix(agent_->sockets() + "/1024");
+  UniqueFd socket = agent_->Connect(kAgentPort);
   ASSERT_TRUE(socket.valid()) << "the agent has gone";
   client_ = ttrpc::Client::Create(io_, std::move(socket)).value();
 }
@@ -194,7 +230,9 @@ v1::CreateRequest AgentTest::Request(const std::string& id, const std::vector<st
   request.set_container_id(id);
   request.set_oci_config(config);
   for (const std::string& layer : agent_->layers()) {
-    request.mutable_rootfs()->add_layers()->set_device(layer);
+    v1::Layer* added = request.mutable_rootfs()->add_layers();
+    added->set_device(layer);
+    added->set_dax(agent_->in_guest());
   }
   request.mutable_rootfs()->mutable_tmpfs();
   request.mutable_stdio()->set_stdin(true);
@@ -265,7 +303,7 @@ v1::ExecRequest AgentTest::ExecOf(const std::string& id, const std::string& exec
 
 UniqueFd AgentTest::Open(const std::string& id, const std::string& exec_id,
                          v1::StreamOpen::Kind kind, std::string* error) {
-  UniqueFd socket = ConnectUnix(agent_->sockets() + "/1025");
+  UniqueFd socket = agent_->Connect(kStreamPort);
   v1::StreamOpen open;
   open.set_container_id(id);
   open.set_exec_id(exec_id);

@@ -27,7 +27,12 @@ class AgentProcess {
   // Null, with the reason, when this machine cannot run it.
   static AgentProcess* Get(std::string* why_not);
 
-  const std::string& sockets() const { return sockets_; }
+  // A connection to one of the agent's ports; invalid when there is none.
+  UniqueFd Connect(uint32_t port) const;
+  // The agent runs in a guest: its processes and cgroups cannot be seen from here.
+  bool in_guest() const { return !vsock_.empty(); }
+  // Writes low.erofs and top.erofs into `directory`.
+  static Status MakeLayers(const std::string& directory);
   // Device nodes of the two layers, lowest first.
   const std::vector<std::string>& layers() const { return layers_; }
   pid_t pid() const { return pid_; }
@@ -36,9 +41,11 @@ class AgentProcess {
 
  private:
   Status Make();
+  Status UseGuest(const std::string& vsock, const std::string& layers);
 
   std::string directory_;
   std::string sockets_;
+  std::string vsock_;
   std::vector<std::string> layers_;
   pid_t pid_ = -1;
 };
@@ -97,7 +104,5 @@ class AgentTest : public ::testing::Test {
 
 // args as a JSON array.
 std::string JsonArray(const std::vector<std::string>& args);
-
-UniqueFd ConnectUnix(const std::string& path);
 
 }  // namespace hull::agent::testing
