@@ -120,7 +120,7 @@ def lab_shard(report: Report, index: int, pattern: str) -> None:
     reader = googletest.Reader(report, suite, on_end=lambda name, word: report.say(f"{label}: {word:7} {name}"))
     with tempfile.TemporaryDirectory(prefix="hull-test-") as out:
         command = [scripts_path("lab"), "run", "--timeout", str(_LAB_SECONDS), "--out", out, "--memory", "10G",
-                   "--env", f"GTEST_TOTALSHARDS={SHARDS}", "--env", f"GTEST_SHARD_INDEX={index}"]
+                   "--env", f"GTEST_TOTAL_SHARDS={SHARDS}", "--env", f"GTEST_SHARD_INDEX={index}"]
         if pattern:
             command += ["--env", f"GTEST_FILTER={_gtest_filter(pattern)}"]
         ended = processes.run([*command, "--", program], seconds=_LAB_SECONDS + 180, on_line=reader.line)
