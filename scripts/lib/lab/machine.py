@@ -19,6 +19,10 @@ _KERNEL_ARGUMENTS = ("console=ttyS0", "quiet", "loglevel=4", "panic=-1", "mitiga
                      "no_timer_check", "nokaslr", "random.trust_cpu=on", "audit=0", "nowatchdog",
                      "lsm=landlock,yama,bpf", "cryptomgr.notests")
 
+# No XSAVE: TCG does not tell KVM when a guest sets its XCR0, so KVM's idea of the guest's state would be wrong, the
+# guest's kernel complains of it with a stack trace at every boot, and the host goes on with the guest's XCR0.
+_CPU = "max,+svm,+npt,-xsave,-avx,-avx2,-f16c,-fma,-vaes,-vpclmulqdq"
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -40,7 +44,7 @@ class Machine:
         """QEMU's command line. `channels` maps each port to an open descriptor, `console` is written to."""
         accelerator = "tcg,thread=single"
         command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-                   "-name", "hull-lab", "-cpu", "max,+svm,+npt", "-m", f"{self.memory_bytes >> 20}M",
+                   "-name", "hull-lab", "-cpu", _CPU, "-m", f"{self.memory_bytes >> 20}M",
                    "-smp", str(self.processors),
                    "-kernel", self.kernel, "-initrd", self.initramfs]
         if self.count:
