@@ -121,8 +121,8 @@ void VirtQueue::Complete(DescriptorChain chain) {
   RecycleBody(std::move(body));
 }
 
-void VirtQueue::NotifyGuest() {
-  if (next_used_ == signalled_used_) return;
+bool VirtQueue::NotifyGuest() {
+  if (next_used_ == signalled_used_) return false;
   const auto since = static_cast<uint16_t>(next_used_ - signalled_used_);
   signalled_used_ = next_used_;
   // The driver stores used_event and then looks at used.idx; we store used.idx and then look at
@@ -131,11 +131,12 @@ void VirtQueue::NotifyGuest() {
   if (event_index_) {
     const uint16_t used_event = available_.LoadRelaxed16(ring::UsedEventOffset(size_));
     // 2.7.10: whether used_event is among the entries completed since the last call.
-    if (static_cast<uint16_t>(next_used_ - used_event - 1) >= since) return;
+    if (static_cast<uint16_t>(next_used_ - used_event - 1) >= since) return false;
   } else if ((available_.LoadRelaxed16(ring::kFlagsOffset) & VRING_AVAIL_F_NO_INTERRUPT) != 0) {
-    return;
+    return false;
   }
   driver_->UsedBuffers();
+  return true;
 }
 
 Result<bool> VirtQueue::HasAvailable() {

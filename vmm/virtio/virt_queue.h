@@ -62,8 +62,9 @@ class VirtQueue {
   // Gives the chain back to the driver with the used length that its writer counted.
   void Complete(DescriptorChain chain);
 
-  // Interrupts if the driver asked to be told of anything completed since the last call.
-  void NotifyGuest();
+  // Interrupts if the driver asked to be told of anything completed since the last call; returns
+  // whether it did. A device's queues share the interrupt, so one tells the driver of all of them.
+  bool NotifyGuest();
 
   uint16_t size() const { return size_; }
   // Chains popped and not yet given back.

@@ -27,6 +27,13 @@ inline constexpr uint64_t kLargeBuffersTotalBytes = 16U << 20U;
 inline constexpr uint32_t kReadBytes = 128U << 10U;
 // Guest packets written to a host socket at once.
 inline constexpr uint32_t kWriteBytes = 256U << 10U;
+// Transmit buffers that are done with are given back together with the next packet for the guest,
+// so that one interrupt tells of both: each costs the guest two exits to the VMM. At the latest
+// when so many of them, or bytes in them, are kept, or after so long (somebody in the guest may
+// wait for his buffer).
+inline constexpr size_t kMaxKeptBuffers = 16;
+inline constexpr uint64_t kMaxKeptBytes = 128U << 10U;
+inline constexpr std::chrono::milliseconds kMaxKeptTime{20};
 // Packets of the guest, and reads for it, handled before other devices get their turn.
 inline constexpr uint32_t kPacketsPerTurn = 256;
 inline constexpr uint32_t kReadsPerTurn = 16;

@@ -65,6 +65,7 @@ void ReceiveQueue::SendFront(const Header& header, uint32_t payload_bytes) {
   scratch_.Clear();
   chain.writer().Take(payload_bytes, scratch_);
   queue_.Complete(std::move(chain));
+  has_sent_ = true;
 }
 
 }  // namespace hull::vsock

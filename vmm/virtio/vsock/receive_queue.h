@@ -44,8 +44,13 @@ class ReceiveQueue {
     }
   }
 
-  // Interrupts if something was sent and the driver wants to know.
-  void NotifyGuest() { queue_.NotifyGuest(); }
+  // Whether something was sent since the last NotifyGuest.
+  bool has_sent() const { return has_sent_; }
+  // Interrupts if something was sent and the driver wants to know; returns whether it did.
+  bool NotifyGuest() {
+    has_sent_ = false;
+    return queue_.NotifyGuest();
+  }
 
  private:
   Result<bool> PopOne();
@@ -55,6 +60,7 @@ class ReceiveQueue {
   VirtQueue queue_;
   std::deque<DescriptorChain> buffers_;  // popped, untouched; at most the queue's size
   IoVectors scratch_;
+  bool has_sent_ = false;
 };
 
 }  // namespace hull::vsock

@@ -35,9 +35,21 @@ Vsock::Vsock(uint64_t cid, std::string path, EventLoop& io_loop, const vsock::Ti
       limits_(limits),
       next_host_port_(vsock::kFirstHostPort),
       leftovers_(io_loop, [this](uint32_t buf_alloc) { ReturnBuffer(buf_alloc); }),
+      kept_timer_(io_loop, [this] { OnKeptTooLong(); }),
       tick_(io_loop, [this] { OnTick(); }) {}
 
 Vsock::~Vsock() = default;
+
+Vsock::Driver::Driver(Activation activation)
+    : receive(std::move(activation.queues[0])),
+      transmit(std::move(activation.queues[1])),
+      events(std::move(activation.queues[2])),
+      signals(activation.driver) {}
+
+Vsock::Driver::~Driver() {
+  // The driver has reset the device and does not wait for them.
+  for (DescriptorChain& chain : kept) std::move(chain).Abandon();
+}
 
 Result<std::unique_ptr<Vsock>> Vsock::Create(uint64_t cid, std::string path, EventLoop& io_loop,
                                              const vsock::TimeLimits& limits) {
@@ -73,10 +85,7 @@ void Vsock::ReadConfig(uint64_t offset, std::span<std::byte> out) const {
 
 Status Vsock::Activate(Activation activation) {
   HULL_CHECK(!driver_ && activation.queues.size() == kQueueSizes.size());
-  driver_.emplace(Driver{.receive = vsock::ReceiveQueue(std::move(activation.queues[0])),
-                         .transmit = std::move(activation.queues[1]),
-                         .events = std::move(activation.queues[2]),
-                         .signals = activation.driver});
+  driver_.emplace(std::move(activation));
   // Programs on the host may have been waiting for this.
   for (const auto& [key, connection] : connections_) Settle(*connection);
   return Deliver();
@@ -93,6 +102,7 @@ Status Vsock::OnQueueNotified(QueueIndex queue) {
 }
 
 void Vsock::Reset(Task done) {
+  kept_timer_.Stop();
   driver_.reset();
   refusals_.clear();
   ready_.clear();
@@ -139,9 +149,39 @@ Status Vsock::ProcessTransmit() {
     if (!status) break;
   }
   FlushBatch();
-  driver_->transmit.NotifyGuest();
   HULL_TRY(std::move(status));
-  return Deliver();
+  HULL_TRY(Deliver());
+  // Kept buffers wait for a packet to the guest, but not for ever.
+  if (KeepsTooMuch()) {
+    GiveBack();
+    driver_->transmit.NotifyGuest();
+  } else if (!driver_->kept.empty() && !kept_timer_.running()) {
+    kept_timer_.Start(vsock::kMaxKeptTime);
+  }
+  return {};
+}
+
+void Vsock::Keep(DescriptorChain chain) {
+  driver_->kept_bytes += chain.readable_bytes();
+  driver_->kept.push_back(std::move(chain));
+}
+
+bool Vsock::KeepsTooMuch() const {
+  return driver_->kept.size() >= vsock::kMaxKeptBuffers ||
+         driver_->kept_bytes >= vsock::kMaxKeptBytes ||
+         refusals_.size() >= vsock::kMaxPendingResets;
+}
+
+void Vsock::GiveBack() {
+  for (DescriptorChain& chain : driver_->kept) driver_->transmit.Complete(std::move(chain));
+  driver_->kept.clear();
+  driver_->kept_bytes = 0;
+}
+
+void Vsock::OnKeptTooLong() {
+  if (!driver_ || driver_->broken || driver_->kept.empty()) return;
+  GiveBack();
+  driver_->transmit.NotifyGuest();
 }
 
 Status Vsock::HandlePacket(DescriptorChain chain) {
@@ -159,7 +199,7 @@ Status Vsock::HandlePacket(DescriptorChain chain) {
   if (!Addressed(header, chain)) {
     guest_errors_.Add();
     Refuse(header);
-    driver_->transmit.Complete(std::move(chain));
+    Keep(std::move(chain));
     return {};
   }
   Connection* connection = Find({.host = header.destination_port, .guest = header.source_port});
@@ -175,7 +215,7 @@ Status Vsock::HandlePacket(DescriptorChain chain) {
   } else {
     Refuse(header);
   }
-  driver_->transmit.Complete(std::move(chain));
+  Keep(std::move(chain));
   return {};
 }
 
@@ -222,7 +262,7 @@ void Vsock::HandlePayload(Connection& connection, const Header& header, Descript
     guest_errors_.Add();
     Refuse(header);
     Remove(connection, MakeError(ErrorCode::kInvalidArgument, "the guest sent without credit"));
-    driver_->transmit.Complete(std::move(chain));
+    Keep(std::move(chain));
     return;
   }
   bytes_from_guest_.Add(header.payload_bytes);
@@ -239,7 +279,7 @@ void Vsock::FlushBatch() {
   if (batch_.connection == nullptr) return;
   Connection& connection = *std::exchange(batch_.connection, nullptr);
   connection.Forward(batch_.vectors, batch_.payloads);
-  for (DescriptorChain& chain : batch_.chains) driver_->transmit.Complete(std::move(chain));
+  for (DescriptorChain& chain : batch_.chains) Keep(std::move(chain));
   batch_.vectors.Clear();
   batch_.payloads.clear();
   batch_.chains.clear();

@@ -77,6 +77,14 @@ class Vsock final : public VirtioDevice {
     VirtQueue events;
     DriverSignals* signals;
     bool broken = false;  // until the driver resets
+    // Transmit buffers that are done with and not yet given back (limits.h).
+    std::vector<DescriptorChain> kept;
+    uint64_t kept_bytes = 0;
+
+    explicit Driver(Activation activation);
+    ~Driver();
+    Driver(const Driver&) = delete;
+    Driver& operator=(const Driver&) = delete;
   };
   // RW packets in a row for one connection, to be written to its socket at once.
   struct Batch {
@@ -104,6 +112,10 @@ class Vsock final : public VirtioDevice {
   void HandleControl(Connection& connection, const Header& header);
   void FlushBatch();
   void Refuse(const Header& header);
+  void Keep(DescriptorChain chain);
+  bool KeepsTooMuch() const;
+  void GiveBack();
+  void OnKeptTooLong();
 
   // Packets to the guest (vsock_deliver.cc).
   Status Deliver();
@@ -112,6 +124,8 @@ class Vsock final : public VirtioDevice {
   Result<bool> ServeData(Connection& connection);
   Header Address(const Connection& connection, Header header) const;
   Status SendPendingEvent();
+  // One interrupt for both directions, if the driver wants to know of anything.
+  void NotifyDriver();
   // Does the loop's own calls: an error breaks the driver.
   void DeliverNow();
   void Break(const Error& why);
@@ -167,6 +181,7 @@ class Vsock final : public VirtioDevice {
   EventCounter guest_errors_;
 
   vsock::Leftovers leftovers_;
+  Timer kept_timer_;
   Timer tick_;
   std::unique_ptr<vsock::HostClients> clients_;
 };

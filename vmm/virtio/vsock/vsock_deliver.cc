@@ -38,8 +38,15 @@ Status Vsock::Deliver() {
     connection->queued = false;
     Settle(*connection);
   }
-  driver_->receive.NotifyGuest();
+  NotifyDriver();
   return {};
+}
+
+void Vsock::NotifyDriver() {
+  if (!driver_->receive.has_sent()) return;
+  if (!driver_->kept.empty()) GiveBack();
+  // Linux looks at all queues of a device when it interrupts.
+  if (!driver_->receive.NotifyGuest()) driver_->transmit.NotifyGuest();
 }
 
 Status Vsock::SendRefusals() {

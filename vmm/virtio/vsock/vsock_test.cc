@@ -188,6 +188,34 @@ TEST_F(VsockTest, PacketsQueuedTogetherBecomeOneWriteAndOneInterrupt) {
   EXPECT_EQ(Hear(connection.host), data);
 }
 
+TEST_F(VsockTest, TransmitBufferComesBackWithTheNextPacketToTheGuestInOneInterrupt) {
+  const Established connection = EstablishFromHost(kPort);
+  DeviceHarness& harness = guest_->harness();
+  FakeRing& transmit = harness.ring(1);
+  EXPECT_TRUE(RunUntil([&] { return harness.ring(1).used_index() == 1; }));  // the response
+  harness.ring(0).AskForInterruptAt(harness.ring(0).used_index());
+  transmit.AskForInterruptAt(1);
+  harness.signals().used_buffers = 0;
+  SendData(connection.ports, "question");
+  EXPECT_EQ(harness.signals().used_buffers, 0);
+  EXPECT_EQ(transmit.used_index(), 1);
+  Say(connection.host, "answer");
+  EXPECT_EQ(TakeData(6), "answer");
+  EXPECT_EQ(transmit.used_index(), 2);
+  EXPECT_EQ(harness.signals().used_buffers, 1);
+}
+
+TEST_F(VsockTest, TransmitBufferComesBackAfterAWhileWithoutAPacketToTheGuest) {
+  const Established connection = EstablishFromHost(kPort);
+  FakeRing& transmit = guest_->harness().ring(1);
+  EXPECT_TRUE(RunUntil([&] { return transmit.used_index() == 1; }));
+  transmit.AskForInterruptAt(1);
+  guest_->harness().signals().used_buffers = 0;
+  SendData(connection.ports, "x");
+  EXPECT_TRUE(RunUntil([&] { return transmit.used_index() == 2; }));
+  EXPECT_EQ(guest_->harness().signals().used_buffers, 1);
+}
+
 TEST_F(VsockTest, HostIsReadOnlyAsFarAsTheGuestHasCredit) {
   const Established connection = EstablishFromHost(kPort, 10000);
   const std::string data = Pattern(25000);
