@@ -22,28 +22,39 @@ std::string Quoted(std::string_view path) {
   return fmt::format("\"{}\"", path);
 }
 
-// Appends the components of `path` to `components`, taking "." and ".." as written.
-Status AppendComponents(std::string_view path, std::vector<std::string>& components) {
+Status CheckName(std::string_view name) {
+  if (name.size() <= NAME_MAX) return {};
+  return Fail(ErrorCode::kCorrupt, "has a name of {} bytes; {} is the most there can be",
+              name.size(), NAME_MAX);
+}
+
+// The names in `path`, last one first, without empty ones and ".".
+std::vector<std::string> NamesReversed(std::string_view path) {
+  std::vector<std::string> names;
   while (!path.empty()) {
-    const size_t slash = path.find('/');
-    const std::string_view name = path.substr(0, slash);
-    path = slash == std::string_view::npos ? std::string_view() : path.substr(slash + 1);
-    if (name.empty() || name == ".") continue;
-    if (name == "..") {
-      if (components.empty()) return Fail(ErrorCode::kCorrupt, "climbs out of the image");
-      components.pop_back();
-      continue;
-    }
-    if (name.size() > NAME_MAX) {
-      return Fail(ErrorCode::kCorrupt, "has a name of {} bytes; {} is the most there can be",
-                  name.size(), NAME_MAX);
-    }
-    components.emplace_back(name);
-    if (components.size() > kDepth) {
-      return Fail(ErrorCode::kCorrupt, "is more than {} directories deep", kDepth);
+    const size_t slash = path.rfind('/');
+    const std::string_view name = slash == std::string_view::npos ? path : path.substr(slash + 1);
+    path = path.substr(0, slash == std::string_view::npos ? 0 : slash);
+    if (!name.empty() && name != ".") names.emplace_back(name);
+  }
+  return names;
+}
+
+// As NamesReversed, with ".." taken as written: "a/../b" is "b", whatever a is.
+Result<std::vector<std::string>> CleanNamesReversed(std::string_view path) {
+  std::vector<std::string> clean;
+  std::vector<std::string> names = NamesReversed(path);
+  for (auto name = names.rbegin(); name != names.rend(); ++name) {
+    if (*name != "..") {
+      clean.push_back(std::move(*name));
+    } else if (clean.empty()) {
+      return Fail(ErrorCode::kCorrupt, "climbs out of the image");
+    } else {
+      clean.pop_back();
     }
   }
-  return {};
+  std::reverse(clean.begin(), clean.end());
+  return clean;
 }
 
 // The directories that tar entries imply are made as mkdir -p by root would.
@@ -129,69 +140,58 @@ Result<Inode*> LayerTree::NewInode(Metadata metadata) {
   return &inode;
 }
 
-// Follows symbolic links of this layer in all but the last component, inside the image. A tar may
-// hold "lib -> usr/lib" and then "lib/x": the file then belongs into usr/lib, as on a root it is
-// unpacked to.
-Result<std::vector<std::string>> LayerTree::ResolveParents(std::vector<std::string> components,
-                                                           bool create) {
-  int hops = 0;
-  size_t index = 0;
-  Inode* directory = root_;
-  while (index + 1 < components.size()) {
-    const auto found = directory->children.find(components[index]);
-    if (found == directory->children.end()) {
-      if (!create) return Fail(ErrorCode::kNotFound, "is not in the layer");
-      HULL_ASSIGN(Inode * made, NewInode(ImplicitDirectory()));
-      made->implicit = true;
-      made->links = 1;
-      directory->children.emplace(components[index], made);
-      directory = made;
-      ++index;
-      continue;
-    }
-    Inode* next = found->second;
-    if (IsDirectory(*next)) {
-      directory = next;
-      ++index;
-      continue;
-    }
-    if (!S_ISLNK(next->metadata.mode)) {
-      return Fail(ErrorCode::kCorrupt, "leads through {}, which is not a directory",
-                  Quoted(components[index]));
-    }
-    if (++hops > kLinkHops)
-      return Fail(ErrorCode::kCorrupt, "leads through too many symbolic links");
-    std::vector<std::string> resolved;
-    if (!next->target.starts_with('/')) {
-      resolved.assign(components.begin(), components.begin() + static_cast<ptrdiff_t>(index));
-    }
-    HULL_TRY_WITHIN(
-        fmt::format("leads through the symbolic link to {}, which", Quoted(next->target)),
-        AppendComponents(next->target, resolved));
-    resolved.insert(resolved.end(), components.begin() + static_cast<ptrdiff_t>(index) + 1,
-                    components.end());
-    if (resolved.size() > kDepth) return Fail(ErrorCode::kCorrupt, "is too deep");
-    components = std::move(resolved);
-    index = 0;
-    directory = root_;
-  }
-  return components;
+Result<Inode*> LayerTree::MakeImplicit(Inode& parent, const std::string& name) {
+  HULL_ASSIGN(Inode * made, NewInode(ImplicitDirectory()));
+  made->implicit = true;
+  made->links = 1;
+  parent.children.emplace(name, made);
+  return made;
 }
 
+// Follows symbolic links of this layer in all but the last name, inside the image. A tar may hold
+// "lib -> usr/lib" and then "lib/x": the file then belongs into usr/lib, as on a root it is
+// unpacked to.
 Result<LayerTree::Place> LayerTree::Locate(std::string_view path, bool create) {
   if (path.size() >= PATH_MAX) {
     return Fail(ErrorCode::kCorrupt, "is a path of {} bytes; {} is the most there can be",
                 path.size(), PATH_MAX - 1);
   }
-  std::vector<std::string> components;
-  HULL_TRY(AppendComponents(path, components));
-  HULL_ASSIGN(components, ResolveParents(std::move(components), create));
-  if (components.empty()) return Place{root_, std::string()};
-  Inode* parent = root_;
-  for (size_t i = 0; i + 1 < components.size(); ++i) {
-    parent = parent->children.find(components[i])->second;
+  HULL_ASSIGN(std::vector<std::string> todo, CleanNamesReversed(path));
+  std::vector<Inode*> above = {root_};  // from the root to where the walk stands
+  int hops = 0;
+  while (todo.size() > 1) {
+    const std::string name = std::move(todo.back());
+    todo.pop_back();
+    Inode& directory = *above.back();
+    if (name == "..") {
+      if (above.size() == 1)
+        return Fail(ErrorCode::kCorrupt, "climbs out of the image by a symbolic link");
+      above.pop_back();
+      continue;
+    }
+    HULL_TRY(CheckName(name));
+    const auto found = directory.children.find(name);
+    if (found == directory.children.end()) {
+      if (!create) return Fail(ErrorCode::kCorrupt, "is not in the layer");
+      HULL_ASSIGN(Inode * made, MakeImplicit(directory, name));
+      above.push_back(made);
+    } else if (IsDirectory(*found->second)) {
+      above.push_back(found->second);
+    } else if (S_ISLNK(found->second->metadata.mode)) {
+      if (++hops > kLinkHops)
+        return Fail(ErrorCode::kCorrupt, "leads through too many symbolic links");
+      const std::string& target = found->second->target;
+      if (target.starts_with('/')) above.resize(1);
+      for (std::string& step : NamesReversed(target)) todo.push_back(std::move(step));
+    } else {
+      return Fail(ErrorCode::kCorrupt, "leads through {}, which is not a directory", Quoted(name));
+    }
+    if (above.size() > kDepth)
+      return Fail(ErrorCode::kCorrupt, "is more than {} directories deep", kDepth);
   }
-  return Place{parent, components.back()};
+  if (todo.empty()) return Place{root_, std::string()};
+  HULL_TRY(CheckName(todo.front()));
+  return Place{above.back(), todo.front()};
 }
 
 Status LayerTree::AddWhiteout(Inode& parent, std::string_view name) {

@@ -89,7 +89,7 @@ class LayerTree {
   };
 
   Result<Place> Locate(std::string_view path, bool create);
-  Result<std::vector<std::string>> ResolveParents(std::vector<std::string> components, bool create);
+  Result<Inode*> MakeImplicit(Inode& parent, const std::string& name);
   Result<Inode*> NewInode(Metadata metadata);
   Status AddWhiteout(Inode& parent, std::string_view name);
   Status Account(uint64_t text_bytes);

@@ -65,8 +65,8 @@ la_ssize_t Converter::Read(archive* reader, void* self, const void** data) {
 tl::unexpected<Error> Converter::ArchiveError(std::string_view path) {
   if (blob_error_) return Fail(*std::move(blob_error_));
   const char* message = archive_error_string(reader_.get());
-  Error error(ErrorCode::kCorrupt,
-              fmt::format("the tar is damaged: {}", message != nullptr ? message : "?"));
+  Error error(ErrorCode::kCorrupt, fmt::format("the tar is damaged: {}",
+                                               message != nullptr ? message : "it ends early"));
   if (!path.empty()) error = std::move(error).Within(fmt::format("\"{}\"", path));
   return Fail(std::move(error));
 }

@@ -1,0 +1,443 @@
+#include "images/import/tar_layer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <map>
+#include <string>
+
+#include "images/digest/digest.h"
+#include "images/import/testing/erofs_reader.h"
+#include "images/import/testing/tar_builder.h"
+#include "vmm/base/file.h"
+#include "vmm/base/unique_fd.h"
+
+namespace hull::images {
+namespace {
+
+using testing::ErofsFile;
+using ::testing::HasSubstr;
+using testing::ReadErofs;
+using testing::TarBuilder;
+
+UniqueFd MemoryFile(std::string_view content) {
+  UniqueFd fd(::memfd_create("test", MFD_CLOEXEC));
+  EXPECT_TRUE(WriteAll(fd.get(), content));
+  ::lseek(fd.get(), 0, SEEK_SET);
+  return fd;
+}
+
+std::string ReadAll(int fd) {
+  struct stat info = {};
+  EXPECT_EQ(::fstat(fd, &info), 0);
+  std::string content(static_cast<size_t>(info.st_size), '\0');
+  EXPECT_EQ(::pread(fd, content.data(), content.size(), 0), info.st_size);
+  return content;
+}
+
+struct Converted {
+  Result<TarLayerReport> report;
+  std::string image;
+};
+
+Converted Convert(std::string_view blob, const TarLimits& limits = {}) {
+  const UniqueFd in = MemoryFile(blob);
+  const UniqueFd out = MemoryFile("");
+  Result<TarLayerReport> report = ConvertTarLayer(in.get(), out.get(), limits);
+  return {std::move(report), ReadAll(out.get())};
+}
+
+std::map<std::string, ErofsFile> ConvertAndRead(std::string_view blob) {
+  const Converted converted = Convert(blob);
+  EXPECT_TRUE(converted.report) << converted.report.error().ToString();
+  if (!converted.report) return {};
+  return ReadErofs(converted.image);
+}
+
+std::string ErrorOf(std::string_view blob, ErrorCode code, const TarLimits& limits = {}) {
+  const Converted converted = Convert(blob, limits);
+  if (converted.report) return "no error";
+  EXPECT_EQ(converted.report.error().code(), code) << converted.report.error().ToString();
+  return converted.report.error().ToString();
+}
+
+TEST(TarLayer, KeepsEveryKindOfFile) {
+  TarBuilder tar;
+  tar.Add({.path = "etc/",
+           .mode = 0040750,
+           .uid = 3,
+           .gid = 4,
+           .mtime_s = 1'700'000'000,
+           .mtime_ns = 5});
+  tar.Add({.path = "etc/file",
+           .mode = 0104755,
+           .content = "text",
+           .uid = 70000,
+           .gid = 80000,
+           .mtime_s = -5});
+  tar.Link("etc/link", "../no/where");
+  tar.HardLink("second", "etc/file");
+  tar.Add({.path = "dev/sda", .mode = 0060660, .device_major = 259, .device_minor = 300});
+  tar.Add({.path = "dev/null", .mode = 0020666, .device_major = 1, .device_minor = 3});
+  tar.Add({.path = "fifo", .mode = 0010600});
+  tar.File("empty", "");
+  const auto files = ConvertAndRead(tar.Finish());
+  EXPECT_EQ(files.at("etc").mode, 0040750U);
+  EXPECT_EQ(files.at("etc").uid, 3U);
+  EXPECT_EQ(files.at("etc").gid, 4U);
+  EXPECT_EQ(files.at("etc").mtime_s, 1'700'000'000);
+  EXPECT_EQ(files.at("etc").mtime_ns, 5U);
+  const ErofsFile& file = files.at("etc/file");
+  EXPECT_EQ(file.mode, 0104755U);
+  EXPECT_EQ(file.content, "text");
+  EXPECT_EQ(file.uid, 70000U);
+  EXPECT_EQ(file.mtime_s, -5);
+  EXPECT_EQ(file.links, 2U);
+  EXPECT_EQ(files.at("second").nid, file.nid);
+  EXPECT_EQ(files.at("etc/link").content, "../no/where");
+  EXPECT_EQ(files.at("fifo").mode, 0010600U);
+  EXPECT_EQ(files.at("empty").content, "");
+  // linux/kdev_t.h: minor bits 0-7, major bits 8-19, minor bits 8-19 above.
+  EXPECT_EQ(files.at("dev/null").device, (1U << 8) | 3U);
+  EXPECT_EQ(files.at("dev/sda").device, (300U & 0xff) | (259U << 8) | ((300U & ~0xffU) << 12));
+  EXPECT_EQ(files.at("dev").mode, 0040755U) << "made because of the files in it";
+  EXPECT_EQ(files.at("").links, 4U) << "etc, dev";
+}
+
+TEST(TarLayer, KeepsExtendedAttributesAndDropsOverlayfsOwn) {
+  TarBuilder tar;
+  tar.Add({.path = "f",
+           .xattrs = {{"security.capability", std::string("\1\0\0\2\0", 5)},
+                      {"user.long", std::string(5000, 'v')},
+                      {"user.empty", ""},
+                      {"system.posix_acl_access", "acl"},
+                      {"trusted.overlay.redirect", "/etc/shadow"},
+                      {"user.overlay.opaque", "y"},
+                      {"nonsense", "x"}}});
+  const auto files = ConvertAndRead(tar.Finish());
+  const std::map<std::string, std::string> expected = {
+      {"security.capability", std::string("\1\0\0\2\0", 5)},
+      {"system.posix_acl_access", "acl"},
+      {"user.empty", ""},
+      {"user.long", std::string(5000, 'v')}};
+  EXPECT_EQ(files.at("f").xattrs, expected);
+}
+
+TEST(TarLayer, KeepsNamesAsBytes) {
+  const std::string names[] = {"caf\xc3\xa9",
+                               "nfd-e\xcc\x81",
+                               "bad-\xff\xfe",
+                               std::string(255, 'n'),
+                               "a\nb",
+                               "\x01",
+                               std::string(200, 'd') + "/" + std::string(250, '\xe9')};
+  TarBuilder tar;
+  for (const std::string& name : names) tar.File(name, name);
+  const auto files = ConvertAndRead(tar.Finish());
+  for (const std::string& name : names) EXPECT_EQ(files.at(name).content, name);
+}
+
+TEST(TarLayer, WhiteoutBecomesOverlayfsWhiteout) {
+  TarBuilder tar;
+  tar.File("a/.wh.gone", "");
+  tar.File("a/.wh..wh.plnk", "");
+  const auto files = ConvertAndRead(tar.Finish());
+  EXPECT_EQ(files.at("a/gone").mode, 0020000U);
+  EXPECT_EQ(files.at("a/gone").device, 0U);
+  EXPECT_EQ(files.count("a/.wh.gone"), 0U);
+  EXPECT_EQ(files.count("a/.wh..wh.plnk"), 0U);
+  EXPECT_TRUE(files.at("a").xattrs.empty());
+}
+
+TEST(TarLayer, WhiteoutHidesNothingOfItsOwnLayer) {
+  for (const bool whiteout_first : {true, false}) {
+    TarBuilder tar;
+    if (whiteout_first) tar.File(".wh.file", "").File(".wh.dir", "");
+    tar.File("file", "new").File("dir/inside", "new");
+    if (!whiteout_first) tar.File(".wh.file", "").File(".wh.dir", "");
+    const auto files = ConvertAndRead(tar.Finish());
+    EXPECT_EQ(files.at("file").content, "new");
+    EXPECT_EQ(files.at("dir/inside").content, "new");
+    // What lower layers have in dir stays hidden.
+    EXPECT_EQ(files.at("dir").xattrs.at("trusted.overlay.opaque"), "y");
+  }
+}
+
+TEST(TarLayer, OpaqueMarkerMakesDirectoryOpaque) {
+  TarBuilder tar;
+  tar.Directory("d").File("d/.wh..wh..opq", "").File("d/new");
+  const auto files = ConvertAndRead(tar.Finish());
+  EXPECT_EQ(files.at("d").xattrs.at("trusted.overlay.opaque"), "y");
+  EXPECT_EQ(files.count("d/.wh..wh..opq"), 0U);
+}
+
+TEST(TarLayer, LaterEntryReplacesEarlier) {
+  TarBuilder tar;
+  tar.File("x", "one").File("x", "two");
+  tar.Directory("d", 0700).File("d/f").Directory("d", 0711);
+  tar.File("was-dir/f").File("was-dir", "file");
+  tar.File("was-file").File("kept", "k").HardLink("kept-too", "kept").File("kept", "other");
+  tar.Link("was-link", "d").Directory("was-link").File("was-link/inside");
+  const auto files = ConvertAndRead(tar.Finish());
+  EXPECT_EQ(files.at("x").content, "two");
+  EXPECT_EQ(files.at("d").mode, 0040711U);
+  EXPECT_EQ(files.count("d/f"), 1U);
+  EXPECT_EQ(files.at("was-dir").content, "file");
+  EXPECT_EQ(files.count("was-dir/f"), 0U);
+  EXPECT_EQ(files.at("kept-too").content, "k");
+  EXPECT_EQ(files.at("kept-too").links, 1U);
+  EXPECT_EQ(files.at("kept").content, "other");
+  EXPECT_EQ(files.count("was-link/inside"), 1U);
+  EXPECT_EQ(files.count("d/inside"), 0U);
+}
+
+TEST(TarLayer, NameSpellingsMeanTheSamePlace) {
+  TarBuilder tar;
+  tar.File("./a").File("/b").File("c//d").File("e/./f").File("g/../h");
+  const auto files = ConvertAndRead(tar.Finish());
+  for (const char* path : {"a", "b", "c/d", "e/f", "h"}) EXPECT_EQ(files.count(path), 1U) << path;
+}
+
+TEST(TarLayer, FollowsLinksInsideTheImage) {
+  TarBuilder tar;
+  tar.Directory("usr/lib").Link("lib", "usr/lib").File("lib/a", "1");
+  tar.Link("abs", "/usr").File("abs/lib/b", "2");
+  tar.Link("usr/lib/up", "../share").File("usr/lib/up/c", "3");
+  const auto files = ConvertAndRead(tar.Finish());
+  EXPECT_EQ(files.at("usr/lib/a").content, "1");
+  EXPECT_EQ(files.at("usr/lib/b").content, "2");
+  EXPECT_EQ(files.at("usr/share/c").content, "3");
+  EXPECT_EQ(files.at("lib").mode, 0120777U);
+}
+
+struct HostileCase {
+  const char* name;
+  void (*fill)(TarBuilder& tar);
+  const char* message;
+};
+
+class TarLayerHostile : public ::testing::TestWithParam<HostileCase> {};
+
+TEST_P(TarLayerHostile, IsRefused) {
+  TarBuilder tar;
+  GetParam().fill(tar);
+  EXPECT_THAT(ErrorOf(tar.Finish(), ErrorCode::kCorrupt), HasSubstr(GetParam().message));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Cases, TarLayerHostile,
+    ::testing::Values(
+        HostileCase{"climbs", [](TarBuilder& tar) { tar.File("../etc/passwd"); }, "climbs out"},
+        HostileCase{"climbs_from_within", [](TarBuilder& tar) { tar.File("a/../../b"); },
+                    "climbs out"},
+        HostileCase{"climbs_absolute", [](TarBuilder& tar) { tar.File("/../b"); }, "climbs out"},
+        HostileCase{"directory_climbs",
+                    [](TarBuilder& tar) {
+                      tar.Directory("x/../..");
+                      tar.Directory("../y");
+                    },
+                    "climbs out"},
+        HostileCase{"through_link", [](TarBuilder& tar) { tar.Link("l", "../..").File("l/x"); },
+                    "climbs out"},
+        HostileCase{"through_two_links",
+                    [](TarBuilder& tar) { tar.Link("a", "b/..").Link("b", "..").File("a/x"); },
+                    "climbs out"},
+        HostileCase{"link_loop",
+                    [](TarBuilder& tar) { tar.Link("a", "b").Link("b", "a").File("a/x"); },
+                    "too many symbolic links"},
+        HostileCase{"through_file", [](TarBuilder& tar) { tar.File("f").File("f/x"); },
+                    "not a directory"},
+        HostileCase{"through_device",
+                    [](TarBuilder& tar) {
+                      tar.Add({.path = "d", .mode = 0020666, .device_major = 1}).File("d/x");
+                    },
+                    "not a directory"},
+        HostileCase{"hard_link_outside",
+                    [](TarBuilder& tar) { tar.HardLink("l", "../../etc/shadow"); }, "climbs out"},
+        HostileCase{"hard_link_to_nothing",
+                    [](TarBuilder& tar) { tar.HardLink("l", "etc/shadow"); }, "not in the layer"},
+        HostileCase{"hard_link_to_directory",
+                    [](TarBuilder& tar) { tar.Directory("d").HardLink("l", "d"); },
+                    "is a directory"},
+        HostileCase{"hard_link_through_link",
+                    [](TarBuilder& tar) { tar.Link("up", "..").HardLink("l", "up/up/etc/shadow"); },
+                    "climbs out"},
+        HostileCase{"root_as_file", [](TarBuilder& tar) { tar.File("."); },
+                    "makes the root something else"},
+        HostileCase{"long_name", [](TarBuilder& tar) { tar.File(std::string(256, 'n')); },
+                    "a name of 256 bytes"},
+        HostileCase{"long_path",
+                    [](TarBuilder& tar) {
+                      std::string path;
+                      for (int i = 0; i < 2050; ++i) path += "d/";
+                      tar.File(path + "f");
+                    },
+                    "is a path of"},
+        HostileCase{"whiteout_of_parent", [](TarBuilder& tar) { tar.File("a/.wh..."); },
+                    "whiteout of no file"},
+        HostileCase{"whiteout_of_nothing", [](TarBuilder& tar) { tar.File("a/.wh."); },
+                    "whiteout of no file"},
+        HostileCase{"huge_xattrs",
+                    [](TarBuilder& tar) {
+                      tar.Add({.path = "f",
+                               .xattrs = {{"user.a", std::string(40000, 'a')},
+                                          {"user.b", std::string(40000, 'b')}}});
+                    },
+                    "extended attributes"},
+        HostileCase{"huge_device",
+                    [](TarBuilder& tar) {
+                      tar.Add(
+                          {.path = "d", .mode = 0020666, .device_major = 4096, .device_minor = 0});
+                    },
+                    "is a device that cannot be"},
+        HostileCase{"negative_owner",
+                    [](TarBuilder& tar) { tar.Add({.path = "f", .uid = 0xffffffffLL}); },
+                    "an owner that cannot be"}),
+    [](const auto& hostile) { return std::string(hostile.param.name); });
+
+TEST(TarLayer, HugeClaimedSizeIsRefusedBeforeAnythingIsWritten) {
+  TarBuilder tar;
+  tar.Add({.path = "f", .claimed_size = int64_t{1} << 50});
+  const Converted converted = Convert(tar.Abandon());
+  ASSERT_FALSE(converted.report);
+  EXPECT_EQ(converted.report.error().code(), ErrorCode::kExhausted);
+  EXPECT_TRUE(converted.image.empty());
+}
+
+TEST(TarLayer, TarOverTheLimitIsRefused) {
+  TarBuilder tar;
+  tar.File("f", std::string(1 << 20, 'x'));
+  EXPECT_THAT(ErrorOf(testing::Gzip(tar.Finish()), ErrorCode::kExhausted, {.bytes = 1 << 19}),
+              HasSubstr("bytes allowed"));
+}
+
+TEST(TarLayer, BombOfZerosIsRefused) {
+  std::string zeros = testing::Gzip(std::string(size_t{64} << 20, '\0'));
+  EXPECT_LT(zeros.size(), size_t{100} << 10);
+  EXPECT_THAT(ErrorOf(zeros, ErrorCode::kExhausted, {.bytes = 32 << 20}),
+              HasSubstr("unpacks to more"));
+}
+
+TEST(TarLayer, TooManyEntriesAreRefused) {
+  TarBuilder tar;
+  for (int i = 0; i < 100; ++i) tar.File(std::to_string(i));
+  EXPECT_THAT(ErrorOf(tar.Finish(), ErrorCode::kExhausted, {.entries = 50}),
+              HasSubstr("more than 50 entries"));
+}
+
+TEST(TarLayer, CompressionsGiveTheSameImageAndDiffId) {
+  TarBuilder builder;
+  builder.File("f", std::string(100'000, 'x') + "end").Directory("d").Link("l", "f");
+  const std::string tar = builder.Finish();
+  const Converted plain = Convert(tar);
+  ASSERT_TRUE(plain.report);
+  EXPECT_EQ(plain.report->diff_id, DigestOf(tar));
+  // Gzip files may be written in pieces, zstd in frames, one behind the other.
+  const std::string_view front = std::string_view(tar).substr(0, 5000);
+  const std::string_view back = std::string_view(tar).substr(5000);
+  for (const std::string& blob :
+       {testing::Gzip(tar), testing::Zstd(tar), testing::Gzip(front) + testing::Gzip(back),
+        testing::Zstd(front) + testing::Zstd(back)}) {
+    const Converted converted = Convert(blob);
+    ASSERT_TRUE(converted.report) << converted.report.error().ToString();
+    EXPECT_EQ(converted.report->diff_id, DigestOf(tar));
+    EXPECT_EQ(converted.report->blob_digest, DigestOf(blob));
+    EXPECT_EQ(converted.report->blob_bytes, blob.size());
+    EXPECT_EQ(converted.image, plain.image);
+  }
+}
+
+TEST(TarLayer, TruncatedBlobIsRefusedAtEveryLength) {
+  TarBuilder builder;
+  for (int i = 0; i < 20; ++i)
+    builder.File("f" + std::to_string(i), std::string(700, static_cast<char>('a' + i)));
+  const std::string tar = builder.Finish();
+  for (const std::string& blob : {testing::Gzip(tar), testing::Zstd(tar)}) {
+    for (size_t size = 7; size < blob.size(); size += 13) {
+      const Converted converted = Convert(blob.substr(0, size));
+      ASSERT_FALSE(converted.report) << size << " of " << blob.size();
+      EXPECT_EQ(converted.report.error().code(), ErrorCode::kCorrupt);
+    }
+  }
+  // A plain tar cut inside a file; cut between files its digest tells.
+  EXPECT_THAT(ErrorOf(tar.substr(0, 512 + 300), ErrorCode::kCorrupt), HasSubstr("ends early"));
+}
+
+TEST(TarLayer, DamagedByteIsFoundOrChangesTheDigests) {
+  TarBuilder builder;
+  builder.File("file", "some content that is long enough to be compressed, compressed, compressed");
+  const std::string tar = builder.Finish();
+  const std::string blob = testing::Gzip(tar);
+  for (size_t at = 0; at < blob.size(); ++at) {
+    std::string damaged = blob;
+    damaged[at] = static_cast<char>(damaged[at] ^ 0x40);
+    const Converted converted = Convert(damaged);
+    if (!converted.report) continue;
+    EXPECT_NE(converted.report->blob_digest, DigestOf(blob));
+  }
+}
+
+TEST(TarLayer, OtherCompressionIsNamed) {
+  EXPECT_THAT(ErrorOf("BZh91AY&SY rest of it", ErrorCode::kUnsupported), HasSubstr("bzip2 or xz"));
+}
+
+TEST(TarLayer, GarbageIsNoTar) {
+  EXPECT_THAT(ErrorOf(std::string(4096, 'q'), ErrorCode::kCorrupt), HasSubstr("tar is damaged"));
+}
+
+TEST(TarLayer, EmptyTarIsAnEmptyLayer) {
+  const std::string empty(1024, '\0');
+  const Converted converted = Convert(empty);
+  ASSERT_TRUE(converted.report) << converted.report.error().ToString();
+  EXPECT_EQ(ReadErofs(converted.image).size(), 1U);
+}
+
+TEST(TarLayer, LargeDirectoryAndDeepTreeReadBack) {
+  TarBuilder tar;
+  std::string deep;
+  for (int i = 0; i < 500; ++i) deep += "d/";
+  tar.File(deep + "bottom");
+  for (int i = 0; i < 5000; ++i) tar.File("many/file-" + std::to_string(i), std::to_string(i));
+  const auto files = ConvertAndRead(tar.Finish());
+  EXPECT_EQ(files.count(deep + "bottom"), 1U);
+  for (int i = 0; i < 5000; ++i)
+    EXPECT_EQ(files.at("many/file-" + std::to_string(i)).content, std::to_string(i));
+}
+
+TEST(TarLayer, LinkTargetsOfEveryLengthReadBack) {
+  TarBuilder tar;
+  for (size_t size = 1; size < 4096; size += 17)
+    tar.Link("l" + std::to_string(size), std::string(size, 't'));
+  const auto files = ConvertAndRead(tar.Finish());
+  for (size_t size = 1; size < 4096; size += 17) {
+    EXPECT_EQ(files.at("l" + std::to_string(size)).content, std::string(size, 't'));
+  }
+}
+
+TEST(TarLayer, ZerosTakeNoSpace) {
+  TarBuilder tar;
+  std::string content(size_t{8} << 20, '\0');
+  content += "end";
+  tar.File("zeros", content);
+  const UniqueFd in = MemoryFile(tar.Finish());
+  const UniqueFd out = MemoryFile("");
+  ASSERT_TRUE(ConvertTarLayer(in.get(), out.get(), {}));
+  struct stat info = {};
+  ASSERT_EQ(::fstat(out.get(), &info), 0);
+  EXPECT_LT(info.st_blocks * 512, 64 << 10);
+  EXPECT_EQ(ReadErofs(ReadAll(out.get())).at("zeros").content, content);
+}
+
+TEST(TarLayer, ReportsDirectoriesWithoutEntry) {
+  TarBuilder tar;
+  tar.File("a/b/c").Directory("a/b").Directory("./");
+  const Converted converted = Convert(tar.Finish());
+  ASSERT_TRUE(converted.report);
+  EXPECT_THAT(converted.report->implicit_directories, ::testing::ElementsAre("a"));
+}
+
+}  // namespace
+}  // namespace hull::images
