@@ -14,6 +14,17 @@ namespace {
 constexpr uint64_t kIdentityMapAddress = 0xfffb'c000;
 constexpr unsigned long kTssAddress = 0xfffb'd000;
 
+// In poll mode the next read gives the waiting interrupt and not the mask: what a probe reads back
+// is not what it wrote.
+Status HidePic(int vm) {
+  kvm_irqchip chip = {};
+  chip.chip_id = KVM_IRQCHIP_PIC_MASTER;
+  chip.chip.pic.elcr_mask = 0xf8;  // as after a reset
+  chip.chip.pic.poll = 1;
+  if (::ioctl(vm, KVM_SET_IRQCHIP, &chip) != 0) return FailErrno("KVM_SET_IRQCHIP");
+  return {};
+}
+
 }  // namespace
 
 Result<Vm> Vm::Create(UniqueFd fd, size_t run_bytes, bool can_prefault) {
@@ -55,7 +66,7 @@ Status Vm::RouteInterrupts() {
   if (::ioctl(fd_.get(), kKvmSetGsiRouting, routing.get()) != 0) {
     return FailErrno("KVM_SET_GSI_ROUTING");
   }
-  return {};
+  return HidePic(fd_.get());
 }
 
 Status Vm::ConnectInterrupt(int event_fd, InterruptLine line) {

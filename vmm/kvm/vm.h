@@ -25,8 +25,10 @@ class Vm {
   // Makes each region of `memory` a memslot.
   Status AddMemory(const GuestMemory& memory);
 
-  // Connects each of the 24 lines to the I/O APIC alone. Without this, lines below 16 go to the old
-  // PIC as well, which nobody serves.
+  // Connects each of the 24 lines to the I/O APIC alone, and makes the old PIC, which KVM's
+  // interrupt controllers come with, look absent to a guest that probes for it (Linux writes its
+  // mask and reads it back). Without a PIC, Linux neither programs it nor saves and restores the
+  // I/O APIC's inputs around it: some 600 exits less.
   Status RouteInterrupts();
 
   // Each write of `event_fd` (an eventfd, the caller's) raises `line` once: edge-triggered.

@@ -15,6 +15,7 @@
 #include "vmm/kvm/kvm.h"
 #include "vmm/machine/images.h"
 #include "vmm/machine/machine.h"
+#include "vmm/machine/warm_up.h"
 #include "vmm/virtio/block/block.h"
 #include "vmm/virtio/pmem/pmem.h"
 #include "vmm/virtio/rng/rng.h"
@@ -46,6 +47,8 @@ class MachineBuilder {
     HULL_TRY(ConnectDevices());
     HULL_TRY_WITHIN("boot parameters", WriteBootData());
     HULL_TRY_WITHIN("virtual CPUs", MakeVcpus(kvm));
+    HULL_TRY_WITHIN("memory", WarmUp(PlanWarmUp(kernel_segments_, boot_data_), machine_->memory_,
+                                     machine_->vcpus_.front()->vcpu()));
     return std::move(machine_);
   }
 
@@ -69,6 +72,10 @@ class MachineBuilder {
     }
     HULL_TRY(kernel.Load(machine_->memory_));
     kernel_entry_ = kernel.entry();
+    kernel_segments_ = kernel.segments();
+    for (const MemoryHint& hint : PlanPages(ranges_, kernel_segments_)) {
+      machine_->memory_.Advise(hint.range, hint.hint);
+    }
     return {};
   }
 
@@ -209,7 +216,10 @@ class MachineBuilder {
       return FailErrno("getrandom");
     }
     HULL_TRY(x86::WritePageTables(machine_->memory_));
-    HULL_TRY(WriteBootParams(machine_->memory_, boot));
+    HULL_ASSIGN(const GuestRange written, WriteBootParams(machine_->memory_, boot));
+    // The page tables lie in front.
+    boot_data_ =
+        *GuestRange::Make(x86::kPageTables, written.end().value() - x86::kPageTables.value());
     return {};
   }
 
@@ -240,6 +250,8 @@ class MachineBuilder {
   std::unique_ptr<Machine> machine_;
   std::vector<GuestRange> ranges_;
   GuestAddress kernel_entry_;
+  std::vector<ElfKernel::Segment> kernel_segments_;
+  GuestRange boot_data_;
   DeviceTreeConfig tree_;
 };
 

@@ -41,6 +41,20 @@ Result<std::byte*> MapAnonymous(GuestAddress guest_start, uint64_t size_bytes) {
   return first + skip_bytes;
 }
 
+int AdviceFor(GuestMemory::Hint hint) {
+  switch (hint) {
+    case GuestMemory::Hint::kSmallPages:
+      return MADV_NOHUGEPAGE;
+    case GuestMemory::Hint::kHugePages:
+      return MADV_HUGEPAGE;
+    case GuestMemory::Hint::kReadSoon:
+      return MADV_POPULATE_READ;
+    case GuestMemory::Hint::kWriteSoon:
+      break;
+  }
+  return MADV_POPULATE_WRITE;
+}
+
 }  // namespace
 
 GuestMemory::~GuestMemory() {
@@ -113,6 +127,14 @@ Status GuestMemory::Initialize(GuestAddress at, std::span<const std::byte> data)
   GuestSlice(region->data, region->range.size_bytes(), true)
       .Write(at.value() - region->range.start().value(), data);
   return {};
+}
+
+void GuestMemory::Advise(const GuestRange& range, Hint hint) const {
+  const Region* const region = Find(range.start(), range.size_bytes());
+  if (region == nullptr || range.empty()) return;
+  // A hint that is refused changes nothing that anybody could see.
+  ::madvise(region->data + (range.start().value() - region->range.start().value()),
+            range.size_bytes(), AdviceFor(hint));
 }
 
 uint64_t GuestMemory::ram_bytes() const {

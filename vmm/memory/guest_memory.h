@@ -56,6 +56,17 @@ class GuestMemory {
   // the file).
   Status Initialize(GuestAddress at, std::span<const std::byte> data);
 
+  // What the host should do about a page-aligned piece of one region, before the guest runs. The
+  // host may decline (an old kernel, little memory), and then the guest is slower and otherwise the
+  // same.
+  enum class Hint {
+    kSmallPages,  // take memory as the guest touches it, not in blocks of 2 MiB
+    kHugePages,   // the guest will touch all of it
+    kReadSoon,    // make what is mapped there present now
+    kWriteSoon,   // make it present now as if the guest had written: copied, where it is a file's
+  };
+  void Advise(const GuestRange& range, Hint hint) const;
+
   // The sum of all kReadWrite regions.
   uint64_t ram_bytes() const;
   // One past the highest address of any region; 0 when there is none.

@@ -68,6 +68,29 @@ class GuestMemoryTest : public testing::Test {
   GuestMemory memory_;
 };
 
+TEST(GuestMemoryHintTest, PopulatedFilePagesAreTheGuestsOwn) {
+  const std::string content(2 * kPage, 'F');
+  const UniqueFd fd = FileOf(content);
+  GuestMemory memory;
+  ASSERT_TRUE(memory.AddRegion(Range(0, 4 * kPage), GuestAccess::kReadWrite));
+  ASSERT_TRUE(memory.MapFile(GuestAddress(0), fd.get(), 0, 2 * kPage));
+  memory.Advise(Range(0, kPage), GuestMemory::Hint::kWriteSoon);
+  memory.Advise(Range(kPage, kPage), GuestMemory::Hint::kReadSoon);
+  // What the file says later shows through where nothing was copied.
+  ASSERT_EQ(::pwrite(fd.get(), "N", 1, 0), 1);
+  ASSERT_EQ(::pwrite(fd.get(), "N", 1, kPage), 1);
+  EXPECT_EQ(Text(memory, 0, 1), "F");
+  EXPECT_EQ(Text(memory, kPage, 1), "N");
+}
+
+TEST(GuestMemoryHintTest, HintOutsideOfMemoryIsIgnored) {
+  GuestMemory memory;
+  ASSERT_TRUE(memory.AddRegion(Range(0, kPage), GuestAccess::kReadWrite));
+  memory.Advise(Range(0, 2 * kPage), GuestMemory::Hint::kWriteSoon);
+  memory.Advise(Range(8 * kPage, kPage), GuestMemory::Hint::kSmallPages);
+  EXPECT_EQ(Text(memory, 0, 1), std::string(1, '\0'));
+}
+
 TEST_F(GuestMemoryTest, WhatIsWrittenIsRead) {
   EXPECT_TRUE(memory_.Write(GuestAddress(0x100ffe), Bytes("hull")));
   EXPECT_EQ(Text(memory_, 0x100ffe, 4), "hull");

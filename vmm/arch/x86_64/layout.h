@@ -14,11 +14,12 @@ namespace hull::x86_64 {
 inline constexpr uint64_t kPageBytes = 4096;
 inline constexpr uint64_t kGiB = 1ULL << 30U;
 
-// What the VMM writes below 1 MiB for the kernel's first moments, side by side: page tables (three
-// pages), then the boot parameters.
-inline constexpr GuestAddress kPageTables{0x1000};
-inline constexpr GuestAddress kBootParams{0x4000};
-inline constexpr GuestAddress kBootLimit{0x9'0000};
+// What the VMM writes for the kernel's first moments, side by side: page tables (three pages), then
+// the boot parameters. Where a PC has video memory: Linux leaves that alone and has no need to mark
+// it as taken in its map of usable memory.
+inline constexpr GuestAddress kPageTables{0xa'0000};
+inline constexpr GuestAddress kBootParams{0xa'3000};
+inline constexpr GuestAddress kBootLimit{0xc'0000};
 
 // Memory below 4 GiB ends here at the latest: devices follow.
 inline constexpr GuestAddress kHoleStart{3 * kGiB};
