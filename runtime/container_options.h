@@ -35,6 +35,8 @@ struct ContainerOptions {
   std::optional<std::string> user = {};
   // Billionths of a CPU, as docker counts them; absent: no limit but the number of vCPUs.
   std::optional<uint64_t> nano_cpus = {};
+  // CPUs that the virtual machine shows; absent: nano_cpus rounded up, or one.
+  std::optional<uint64_t> virtual_cpus = {};
   // Limit for the container's memory; absent: what the VM has.
   std::optional<uint64_t> memory_bytes = {};
 };

@@ -30,6 +30,13 @@ Result<MachineSize> SizeMachine(const ContainerOptions& options, uint64_t layer_
     }
     size.cpus = static_cast<uint32_t>((*options.nano_cpus + kNanoPerCpu - 1) / kNanoPerCpu);
   }
+  if (options.virtual_cpus) {
+    if (*options.virtual_cpus < 1 || *options.virtual_cpus > api::kMaxCpus) {
+      return Fail(ErrorCode::kInvalidArgument, "a virtual machine has 1 to {} CPUs, not {}",
+                  api::kMaxCpus, *options.virtual_cpus);
+    }
+    size.cpus = static_cast<uint32_t>(*options.virtual_cpus);
+  }
   size.memory_bytes = kDefaultMemoryBytes;
   if (options.memory_bytes) {
     if (*options.memory_bytes < kMinContainerMemoryBytes) {

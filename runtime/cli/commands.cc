@@ -17,6 +17,8 @@ constexpr std::array kCommands = {
     Command{"images", "List images", "[OPTIONS] [REPOSITORY[:TAG]]", kExitFailed, false, DeclareImages},
     Command{"rm", "Remove stopped containers", "CONTAINER [CONTAINER...]", kExitFailed, false,
             DeclareRm},
+    Command{"check", "Say what this host can do, and what to change", "[OPTIONS]", kExitFailed,
+            false, DeclareCheck},
     Command{"version", "Show the version", "", kExitFailed, false, DeclareVersion},
     Command{"help", "Explain hull or one of its commands", "[COMMAND]", kExitFailed, false,
             DeclareHelp},

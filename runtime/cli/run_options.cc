@@ -6,6 +6,8 @@
 namespace hull::cli {
 namespace {
 
+constexpr uint64_t kNanoPerCpu = 1'000'000'000;
+
 Result<StorageOptions> ParseStorage(std::string_view text) {
   StorageOptions storage;
   if (text.empty()) return storage;
@@ -73,6 +75,8 @@ void DeclareRunFlags(CLI::App& app, RunFlags& flags) {
           ->type_name("PROGRAM");
   app.add_option("--cpus", flags.cpus, "Limit of CPU time; rounded up, the number of virtual CPUs")
       ->type_name("NUMBER");
+  app.add_option("--vcpus", flags.virtual_cpus, "Virtual CPUs, when --cpus is not to decide")
+      ->type_name("NUMBER");
   app.add_option("-m,--memory", flags.memory, "Limit of memory")->type_name("SIZE");
   app.add_flag("--read-only", flags.read_only, "Mount the container's root read-only");
   app.add_option("-h,--hostname", flags.hostname, "Host name in the container")->type_name("NAME");
@@ -120,6 +124,13 @@ Result<RunRequest> InterpretRunFlags(const RunFlags& flags, const std::vector<st
   if (!flags.cpus.empty()) {
     HULL_ASSIGN_WITHIN("--cpus", const uint64_t nano, ParseNanoCpus(flags.cpus));
     if (nano != 0) container.nano_cpus = nano;  // docker: 0 is no limit
+  }
+  if (!flags.virtual_cpus.empty()) {
+    HULL_ASSIGN_WITHIN("--vcpus", const uint64_t nano, ParseNanoCpus(flags.virtual_cpus));
+    if (nano % kNanoPerCpu != 0) {
+      return Fail(ErrorCode::kInvalidArgument, "--vcpus: '{}' is not a whole number", flags.virtual_cpus);
+    }
+    container.virtual_cpus = nano / kNanoPerCpu;
   }
   if (!flags.memory.empty()) {
     HULL_ASSIGN_WITHIN("--memory", const uint64_t bytes, ParseBytes(flags.memory));

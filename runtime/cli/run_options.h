@@ -26,6 +26,7 @@ struct RunFlags {
   std::string user;
   std::string entrypoint;
   std::string cpus;
+  std::string virtual_cpus;
   std::string memory;
   std::string storage;
   std::string layers;
