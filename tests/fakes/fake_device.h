@@ -4,6 +4,7 @@
 
 #include <linux/virtio_ids.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -19,6 +20,7 @@ class FakeDevice final : public VirtioDevice {
  public:
   static constexpr uint64_t kFeature = uint64_t{1} << 3U;
   static constexpr uint16_t kQueueSizes[] = {16, 8};
+  static constexpr uint64_t kMaximumEchoBytes = 65536;
 
   std::string_view name() const override { return "fake"; }
   uint32_t device_id() const override { return VIRTIO_ID_RNG; }
@@ -44,7 +46,7 @@ class FakeDevice final : public VirtioDevice {
     for (;;) {
       HULL_ASSIGN(std::optional<DescriptorChain> chain, ring.Pop());
       if (!chain) break;
-      std::vector<std::byte> data(chain->readable_bytes());
+      std::vector<std::byte> data(std::min(chain->readable_bytes(), kMaximumEchoBytes));
       chain->reader().Read(data);
       chain->writer().Write(data);
       ring.Complete(std::move(*chain));
