@@ -103,9 +103,15 @@ std::string Named(std::string_view name) {
   return fmt::format(R"(,"annotations":{{"org.opencontainers.image.ref.name":"{}"}})", name);
 }
 
+// <build>/tests/unit/this test, <build>/bin/hull-import.
+std::string Importer() {
+  return fs::read_symlink("/proc/self/exe").parent_path().parent_path().parent_path() /
+         "bin/hull-import";
+}
+
 class StoreTest : public ::testing::Test {
  protected:
-  StoreTest() : store_(*Store::Open(directory_ / "root")) { signal(SIGPIPE, SIG_IGN); }
+  StoreTest() : store_(*Store::Open(directory_ / "root", Importer())) { signal(SIGPIPE, SIG_IGN); }
   ~StoreTest() override { fs::remove_all(directory_); }
 
   static fs::path MakeDirectory() {
