@@ -28,8 +28,8 @@ int ExitCode(Cause cause);
 
 struct Outcome {
   Cause cause = Cause::kError;
-  std::string message;  // one line for a person: what happened and, where known, why
-  std::string console;  // the last lines of the guest's console
+  std::string message = {};  // one line for a person: what happened and, where known, why
+  std::string console = {};  // the last lines of the guest's console
 
   bool operator==(const Outcome&) const = default;
 };
