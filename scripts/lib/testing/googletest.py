@@ -15,10 +15,11 @@ class Reader:
     A test that began and did not end counts as failed, so a crash in the middle is not lost.
     """
 
-    def __init__(self, report: Report, suite: str, on_end=None):
+    def __init__(self, report: Report, suite: str, on_end=None, prefix: str = ""):
         self._report = report
         self._suite = suite
         self._on_end = on_end
+        self._prefix = prefix
         self._current = ""
         self._lines: list[str] = []
         self.seen = 0
@@ -44,21 +45,21 @@ class Reader:
         """The program has ended with `status`; `tail` is what it last said outside of tests."""
         if self._current:
             detail = "\n".join([*self._lines, tail, f"(the program ended with status {status} in this test)"])
-            self._report.failed(self._suite, self._current, detail)
+            self._report.failed(self._suite, self._prefix + self._current, detail)
             self.seen += 1
         elif status != 0 and self.seen == self._ok_or_skipped:
-            self._report.failed(self._suite, "the program itself", f"{tail}\n(status {status}, yet no test failed)")
+            self._report.failed(self._suite, self._prefix + "the program itself", f"{tail}\n(status {status}, yet no test failed)")
             self.seen += 1
 
     def _end(self, word: str) -> None:
         name, self._current = self._current, ""
         self.seen += 1
         if word == "OK":
-            self._report.passed(self._suite, name)
+            self._report.passed(self._suite, self._prefix + name)
         elif word == "SKIPPED":
-            self._report.skipped(self._suite, name, _skip_reason(self._lines))
+            self._report.skipped(self._suite, self._prefix + name, _skip_reason(self._lines))
         else:
-            self._report.failed(self._suite, name, "\n".join(self._lines))
+            self._report.failed(self._suite, self._prefix + name, "\n".join(self._lines))
         self._ok_or_skipped += word != "FAILED"
         if self._on_end:
             self._on_end(name, word)

@@ -91,8 +91,10 @@ def unit(report: Report, preset: str, pattern: str) -> None:
 
 def _unit_program(report: Report, suite: str, test: dict, pattern: str) -> None:
     properties = {entry["name"]: entry["value"] for entry in test.get("properties", [])}
-    reader = googletest.Reader(report, suite)
-    environment = {"GTEST_FILTER": _gtest_filter(pattern)} if pattern else {}
+    reader = googletest.Reader(report, suite, prefix=test["name"] + ": ")
+    environment = dict(setting.split("=", 1) for setting in properties.get("ENVIRONMENT", []))
+    if pattern:
+        environment["GTEST_FILTER"] = _gtest_filter(pattern)
     ended = processes.run(test["command"], seconds=_UNIT_SECONDS, on_line=reader.line, environment=environment,
                           directory=properties.get("WORKING_DIRECTORY", CHECKOUT))
     reader.close(ended.status, ended.tail)
