@@ -75,6 +75,24 @@ void OutputStream::Attach(UniqueFd socket) {
   Continue();
 }
 
+void OutputStream::WatchReader() {
+  if (!socket_) return;
+  socket_->async_read_some(
+      boost::asio::buffer(&notice_, 1),
+      [self = shared_from_this(), socket = socket_](const error_code& failed, size_t) {
+        // A broken connection is Write's to notice; a half-closed one is no news.
+        if (!failed && self->socket_ == socket) self->CloseSource();
+      });
+}
+
+void OutputStream::CloseSource() {
+  error_code ignored;
+  source_.close(ignored);
+  begin_ = end_ = 0;
+  ended_ = true;
+  socket_.reset();
+}
+
 void OutputStream::Continue() {
   if (!socket_ || reading_ || writing_) return;
   if (!empty()) {
@@ -106,7 +124,8 @@ void OutputStream::Write() {
       boost::asio::buffer(buffer_.get() + begin_, end_ - begin_),
       [self = shared_from_this(), socket = socket_](const error_code& failed, size_t size) {
         self->writing_ = false;
-        self->begin_ += size;
+        // Nothing is left to send when the source was closed meanwhile.
+        if (!self->empty()) self->begin_ += size;
         if (failed && self->socket_ == socket) self->socket_.reset();
         self->Continue();
       });
@@ -257,13 +276,15 @@ void ProcessStdio::Attach(v1::StreamOpen::Kind kind, UniqueFd socket) {
     case v1::StreamOpen::STDIN:
       return input_->Attach(std::move(socket));
     case v1::StreamOpen::STDERR:
-      return error_->Attach(std::move(socket));
+      error_->Attach(std::move(socket));
+      return error_->WatchReader();
     case v1::StreamOpen::TERMINAL:
       // Two descriptors of one connection: each direction closes its own.
       if (UniqueFd second = Duplicate(socket); second.valid()) input_->Attach(std::move(second));
       return output_->Attach(std::move(socket));
     default:
-      return output_->Attach(std::move(socket));
+      output_->Attach(std::move(socket));
+      return output_->WatchReader();
   }
 }
 

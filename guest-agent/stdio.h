@@ -9,6 +9,8 @@
 // Detaching: when the host's connection breaks, the stream waits for the next one; the process is
 // not told (a terminal does not hang up). What the broken connection had not taken is kept for the
 // next. A new connection to a stream replaces the one before.
+// Closing: a byte that the host sends on stdout's or stderr's connection closes the pipe, so that
+// the process sees what `| head` would show it.
 #pragma once
 
 #include <sys/types.h>
@@ -53,9 +55,12 @@ class OutputStream : private Pump, public std::enable_shared_from_this<OutputStr
   // Delivers to `socket` from now on. At the end of the source the socket's sending side is shut
   // down, and the socket closed when the host closes it.
   void Attach(UniqueFd socket);
+  // For pipes, after Attach: a byte from the host closes the source.
+  void WatchReader();
 
  private:
   OutputStream(boost::asio::io_context& io, UniqueFd source);
+  void CloseSource();
   void Continue();
   void Read();
   void Write();
@@ -64,6 +69,7 @@ class OutputStream : private Pump, public std::enable_shared_from_this<OutputStr
   boost::asio::io_context& io_;
   boost::asio::posix::stream_descriptor source_;
   Descriptor socket_;  // null: nobody is attached
+  std::byte notice_{};
 };
 
 // Host to guest: stdin, or what is typed into a terminal.

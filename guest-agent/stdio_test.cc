@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <termios.h>
@@ -169,6 +170,34 @@ TEST_F(StdioTest, BrokenReaderIsReplacedByTheNextAndTheProcessIsNotTold) {
   ASSERT_TRUE(WriteAll(child_.output.get(), "three").has_value());
   child_.output.Reset();
   EXPECT_EQ(ReadToEnd(second), "twothree");
+}
+
+TEST_F(StdioTest, ByteFromTheHostClosesThePipeAndTheProcessSeesIt) {
+  Make(false, true, false);
+  const UniqueFd reader = Attach(v1::StreamOpen::STDOUT);
+  ASSERT_TRUE(WriteAll(child_.output.get(), "before").has_value());
+  Run();
+  EXPECT_EQ(ReadNow(reader), "before");
+  ASSERT_TRUE(WriteAll(reader.get(), "x").has_value());
+  Run();
+  ::signal(SIGPIPE, SIG_IGN);
+  const Status written = WriteAll(child_.output.get(), "after");
+  ASSERT_FALSE(written.has_value());
+  EXPECT_EQ(written.error().error_number(), EPIPE);
+}
+
+TEST_F(StdioTest, PipeClosedByTheHostWhileItsReaderIsSlowIsClosedToo) {
+  Make(false, true, false);
+  const UniqueFd reader = Attach(v1::StreamOpen::STDOUT);
+  SetNonBlocking(child_.output);
+  const std::string text = Pattern(60000);
+  while (WriteAll(child_.output.get(), text).has_value()) Run();
+  ASSERT_TRUE(WriteAll(reader.get(), "x").has_value());
+  Run();
+  ::signal(SIGPIPE, SIG_IGN);
+  const Status written = WriteAll(child_.output.get(), "after");
+  ASSERT_FALSE(written.has_value());
+  EXPECT_EQ(written.error().error_number(), EPIPE);
 }
 
 TEST_F(StdioTest, NewConnectionTakesOverFromOneThatDoesNotRead) {

@@ -68,6 +68,11 @@ Status Finish(int stream, PumpDirection direction, const Stopped& stopped) {
     return {};
   }
   if (stopped.side == Side::kUser) {
+    if (direction == PumpDirection::kFromGuest) {
+      // agent.proto, StreamOpen: a byte from the host closes the process's pipe. If the guest is
+      // not there to take it, nobody writes either.
+      [[maybe_unused]] const ssize_t ignored = send(stream, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
     shutdown(stream, SHUT_RDWR);
     if (stopped.error_number != EPIPE && stopped.error_number != EIO) {
       return Fail(Error::FromErrno(stopped.error_number, "write the container's output"));

@@ -17,8 +17,9 @@ namespace hull {
 
 enum class PumpDirection {
   kToGuest,    // at the end of the source the guest's stream gets its end of file
-  kFromGuest,  // when the user's side is closed the guest's stream is shut, so that writers there
-               // see it
+  kFromGuest,  // when the user's side is closed the guest is told, so that writers there see it, as
+               // in a pipeline
+  kFromTerminal,  // when the user's side is closed the stream is shut; the process is not told
 };
 
 // Starts copying. `stream` is the guest's side and is shared with another pump in the case of a

@@ -94,7 +94,9 @@ void Foreground::StartPumps() {
        {std::pair(output_, STDOUT_FILENO), std::pair(error_, STDERR_FILENO)}) {
     if (!stream) continue;
     ++outputs_open_;
-    StartPump(io_, stream, user_fd, PumpDirection::kFromGuest, output_done);
+    StartPump(io_, stream, user_fd,
+              plan_.options.terminal ? PumpDirection::kFromTerminal : PumpDirection::kFromGuest,
+              output_done);
   }
   if (input_) {
     StartPump(io_, input_, STDIN_FILENO, PumpDirection::kToGuest, [](Status status) {
