@@ -47,7 +47,8 @@ Result<MachineSize> SizeMachine(const ContainerOptions& options, uint64_t layer_
                   "a memory limit of {} bytes is more than a machine can have",
                   *options.memory_bytes);
     }
-    const uint64_t own_pages = *options.memory_bytes / kPageStructRatio;
+    // As much again for what the guest's kernel sizes by its memory: hash tables above all.
+    const uint64_t own_pages = 2 * *options.memory_bytes / kPageStructRatio;
     const uint64_t layer_pages =
         std::min(layer_bytes, *options.memory_bytes * kPmemBytesPerMemoryByte) / kPageStructRatio;
     const uint64_t sum = *options.memory_bytes + kGuestMemoryBytes + own_pages + layer_pages;

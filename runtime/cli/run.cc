@@ -46,6 +46,7 @@ class Run {
  private:
   Result<images::Image> FindImage();
   Status Launch();
+  Status TakeName();
   Result<ForegroundPlan> MakePlan();
   void RecordLaunch();
   int Finish(Foreground& foreground, Result<ForegroundResult> result);
@@ -108,7 +109,7 @@ Status Run::Launch() {
   state_.image_id = image.id;
   state_.remove_at_exit = request_.container.remove_at_exit;
   state_.created_at_ns = NowNs();
-  if (!request_.container.name.empty()) HULL_TRY(ClaimName(layout_, state_.name, state_.id));
+  if (!request_.container.name.empty()) HULL_TRY(TakeName());
   // Until here a signal ends hull as it ends any program; from here it is the container's, or ends
   // the sandbox.
   HULL_TRY(signals_.Start({}));
@@ -119,6 +120,14 @@ Status Run::Launch() {
   }
   sandbox_ = std::move(*sandbox);
   return {};
+}
+
+// The holder of a name may be dead and not cleared away yet.
+Status Run::TakeName() {
+  Status claimed = ClaimName(layout_, state_.name, state_.id);
+  if (claimed || claimed.error().code() != ErrorCode::kAlreadyExists) return claimed;
+  HULL_ASSIGN(const int cleared, SweepDeadSandboxes(layout_, state_.id));
+  return cleared == 0 ? claimed : ClaimName(layout_, state_.name, state_.id);
 }
 
 // While the guest boots: what others need to find, and what dead ones left.

@@ -1,0 +1,311 @@
+// Stands in for hull-vmm, guest and agent together: speaks the contracts of all three
+// (configuration and status, the hybrid vsock, ttrpc), and runs a container's command as an
+// ordinary process of this host. So all of `hull run` can be tested without KVM. Named by HULL_VMM;
+// FAKE_VMM says what goes wrong:
+//   (nothing)        nothing
+//   start            the machine could not be made
+//   die              dies without a word, before anything
+//   silent           starts and never dials
+//   garbage          dials, then sends what is no ttrpc
+//   panic-boot       panics instead of dialling
+//   panic-create     panics when asked to create
+//   panic-run        panics a moment after the start
+//   no-streams       refuses every stream
+//   missing-command  create says that there is no such command
+//   kill-self        dies by SIGKILL a moment after the start
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <thread>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/value_to.hpp>
+
+#include "guest-agent/protocol/agent.pb.h"
+#include "guest-agent/protocol/agent_service.h"
+#include "guest-agent/protocol/server.h"
+#include "guest-agent/protocol/stream_frame.h"
+#include "vmm/api/outcome.h"
+#include "vmm/base/check.h"
+#include "vmm/base/file.h"
+
+namespace hull::fakes {
+namespace {
+
+namespace v1 = agent::v1;
+using Strings = std::vector<std::string>;
+
+constexpr char kVsock[] = "vsock.sock";
+constexpr int kMoment = 300'000;  // microseconds
+
+int status_fd = -1;
+
+void Say(const std::string& line) {
+  static_cast<void>(WriteAll(status_fd, line));
+}
+
+[[noreturn]] void End(api::Cause cause, const std::string& message) {
+  Say(api::EndedLine({cause, message, "first words\nlast words \x1b[31m\n"}));
+  _exit(api::ExitCode(cause));
+}
+[[noreturn]] void Panic() {
+  End(api::Cause::kPanic, "the fake panicked");
+}
+
+sockaddr_un Address(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  HULL_CHECK(path.size() < sizeof address.sun_path);
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  return address;
+}
+const sockaddr* Generic(const sockaddr_un& address) {
+  return reinterpret_cast<const sockaddr*>(&address);
+}
+
+UniqueFd Socket() {
+  UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  HULL_CHECK(fd.valid());
+  return fd;
+}
+
+UniqueFd Dial(uint32_t port) {
+  UniqueFd fd = Socket();
+  const sockaddr_un address = Address(fmt::format("{}_{}", kVsock, port));
+  HULL_CHECK(connect(fd.get(), Generic(address), sizeof address) == 0);
+  return fd;
+}
+
+// One container: its command as a process here, its streams as pipes.
+class Container {
+ public:
+  void Create(const v1::CreateRequest& request) {
+    const boost::json::value config = boost::json::parse(request.oci_config());
+    arguments_ = boost::json::value_to<Strings>(config.at("process").at("args"));
+    environment_ = boost::json::value_to<Strings>(config.at("process").at("env"));
+    for (size_t i = 0; i < pipes_.size(); ++i) {
+      std::array<int, 2> fds{};
+      HULL_CHECK(pipe2(fds.data(), O_CLOEXEC) == 0);
+      pipes_[i] = {UniqueFd(fds[0]), UniqueFd(fds[1])};
+    }
+    if (!request.stdio().stdin()) pipes_[0].write.Reset();
+  }
+
+  void Start() {
+    pid_ = fork();
+    if (pid_ == 0) {
+      dup2(pipes_[0].read.get(), 0);
+      dup2(pipes_[1].write.get(), 1);
+      dup2(pipes_[2].write.get(), 2);
+      signal(SIGPIPE, SIG_DFL);
+      sigset_t none;
+      sigemptyset(&none);
+      sigprocmask(SIG_SETMASK, &none, nullptr);
+      for (std::string& setting : environment_) putenv(setting.data());
+      std::vector<char*> words;
+      for (std::string& word : arguments_) words.push_back(word.data());
+      words.push_back(nullptr);
+      execvp(words[0], words.data());
+      _exit(127);
+    }
+    pipes_[0].read.Reset();
+    pipes_[1].write.Reset();
+    pipes_[2].write.Reset();
+  }
+
+  v1::WaitResponse Wait() const {
+    int status = 0;
+    waitpid(pid_, &status, 0);
+    v1::WaitResponse response;
+    const int number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    response.set_signal(static_cast<uint32_t>(number));
+    response.set_exit_code(static_cast<uint32_t>(number != 0 ? 128 + number : WEXITSTATUS(status)));
+    return response;
+  }
+
+  void Kill(int number) const { kill(pid_, number); }
+
+  // Copies between a stream's connection and its pipe until either ends.
+  void Serve(UniqueFd socket, v1::StreamOpen::Kind kind) {
+    const bool input = kind == v1::StreamOpen::STDIN;
+    Pipe& pipe = pipes_[static_cast<size_t>(kind)];
+    const UniqueFd end = std::move(input ? pipe.write : pipe.read);
+    const int from = input ? socket.get() : end.get();
+    const int to = input ? end.get() : socket.get();
+    std::array<char, 65536> chunk{};
+    while (true) {
+      const ssize_t got = read(from, chunk.data(), chunk.size());
+      if (got <= 0 || !WriteAll(to, std::string_view(chunk.data(), static_cast<size_t>(got))))
+        return;
+    }
+  }
+
+ private:
+  struct Pipe {
+    UniqueFd read;
+    UniqueFd write;
+  };
+
+  Strings arguments_;
+  Strings environment_;
+  std::array<Pipe, 3> pipes_;
+  pid_t pid_ = -1;
+};
+
+class Guest {
+ public:
+  explicit Guest(std::string fault) : fault_(std::move(fault)), server_(io_) {
+    Answer<v1::ConnectRequest, v1::ConnectResponse>("Connect", [](const auto&) {
+      v1::ConnectResponse response;
+      response.set_protocol_version(agent::kProtocolVersion);
+      return Result<v1::ConnectResponse>(response);
+    });
+    Answer<v1::CreateRequest, v1::CreateResponse>(
+        "Create", [this](const v1::CreateRequest& request) { return Create(request); });
+    Answer<v1::StartRequest, v1::StartResponse>("Start", [this](const auto&) {
+      container_.Start();
+      if (fault_ == "panic-run")
+        std::thread([] {
+          usleep(kMoment);
+          Panic();
+        }).detach();
+      if (fault_ == "kill-self")
+        std::thread([] {
+          usleep(kMoment);
+          raise(SIGKILL);
+        }).detach();
+      started_ = true;
+      if (waiting_) AwaitExit();
+      return Result<v1::StartResponse>(v1::StartResponse());
+    });
+    Answer<v1::KillRequest, v1::KillResponse>("Kill", [this](const v1::KillRequest& request) {
+      container_.Kill(static_cast<int>(request.signal()));
+      return Result<v1::KillResponse>(v1::KillResponse());
+    });
+    Answer<v1::ShutdownRequest, v1::ShutdownResponse>("Shutdown", [this](const auto&) {
+      boost::asio::post(io_, [] { End(api::Cause::kPowerOff, ""); });
+      return Result<v1::ShutdownResponse>(v1::ShutdownResponse());
+    });
+    server_.Handle<v1::WaitRequest, v1::WaitResponse>(
+        agent::kServiceName, "Wait",
+        [this](const v1::WaitRequest&, ttrpc::Reply<v1::WaitResponse> reply) {
+          waiting_.emplace(std::move(reply));
+          if (started_) AwaitExit();
+        });
+  }
+
+  void Run() {
+    Listen();
+    HULL_CHECK(server_.Serve(Dial(agent::kAgentPort)).has_value());
+    const boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work(
+        io_.get_executor());
+    io_.run();
+  }
+
+ private:
+  template <typename Request, typename Response>
+  void Answer(std::string_view method, std::function<Result<Response>(const Request&)> handler) {
+    server_.Handle<Request, Response>(
+        agent::kServiceName, method,
+        [handler](const Request& request, const ttrpc::Reply<Response>& reply) {
+          reply(handler(request));
+        });
+  }
+
+  Result<v1::CreateResponse> Create(const v1::CreateRequest& request) {
+    if (fault_ == "panic-create") Panic();
+    if (fault_ == "missing-command") {
+      return Fail(ErrorCode::kNotFound, "exec: \"x\x1b\": executable file not found in $PATH");
+    }
+    container_.Create(request);
+    return v1::CreateResponse();
+  }
+
+  void AwaitExit() {
+    std::thread([this] {
+      const v1::WaitResponse response = container_.Wait();
+      boost::asio::post(io_, [this, response] { (*waiting_)(response); });
+    }).detach();
+  }
+
+  void Listen() {
+    UniqueFd listener = Socket();
+    const sockaddr_un address = Address(kVsock);
+    HULL_CHECK(bind(listener.get(), Generic(address), sizeof address) == 0);
+    HULL_CHECK(listen(listener.get(), 8) == 0);
+    std::thread([this, fd = listener.Release()] {
+      while (true) {
+        UniqueFd accepted(accept4(fd, nullptr, nullptr, SOCK_CLOEXEC));
+        if (accepted.valid())
+          std::thread([this, a = accepted.Release()] { Stream(UniqueFd(a)); }).detach();
+      }
+    }).detach();
+  }
+
+  void Stream(UniqueFd socket) {
+    char next = 0;
+    while (read(socket.get(), &next, 1) == 1 && next != '\n') {
+    }
+    static_cast<void>(WriteAll(socket.get(), "OK 1073741824\n"));
+    v1::StreamOpen open;
+    if (!agent::ReceiveStreamFrame(socket.get(), open)) return;
+    v1::StreamOpened opened;
+    if (fault_ == "no-streams") opened.set_error("no streams today");
+    static_cast<void>(agent::SendStreamFrame(socket.get(), opened));
+    if (opened.error().empty()) container_.Serve(std::move(socket), open.kind());
+  }
+
+  std::string fault_;
+  boost::asio::io_context io_;
+  ttrpc::Server server_;
+  Container container_;
+  bool started_ = false;
+  std::optional<ttrpc::Reply<v1::WaitResponse>> waiting_;
+};
+
+int Main(int argc, char** argv) {
+  if (argc != 5 || std::strcmp(argv[1], "--config") != 0 ||
+      std::strcmp(argv[3], "--status-fd") != 0)
+    return 24;
+  signal(SIGPIPE, SIG_IGN);
+  status_fd = std::atoi(argv[4]);
+  // A container's process that had it would keep the machine alive in the reader's eyes.
+  fcntl(status_fd, F_SETFD, FD_CLOEXEC);
+  const char* set = std::getenv("FAKE_VMM");
+  const std::string fault = set == nullptr ? "" : set;
+  if (access(argv[2], R_OK) != 0) return 24;
+  if (fault == "start") End(api::Cause::kStart, "no machine: cannot open /dev/kvm");
+  if (fault == "die") {
+    static_cast<void>(WriteAll(STDERR_FILENO, "fake: about to die\n"));
+    return 9;
+  }
+  Say(api::StartedLine());
+  if (fault == "panic-boot") Panic();
+  if (fault == "garbage") {
+    const UniqueFd fd = Dial(agent::kAgentPort);
+    static_cast<void>(WriteAll(fd.get(), std::string(1000, '\xff')));
+    pause();
+  }
+  if (fault == "silent") pause();
+  Guest(fault).Run();
+  return 0;
+}
+
+}  // namespace
+}  // namespace hull::fakes
+
+int main(int argc, char** argv) {
+  return hull::fakes::Main(argc, argv);
+}
