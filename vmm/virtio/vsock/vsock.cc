@@ -196,13 +196,18 @@ Status Vsock::HandlePacket(DescriptorChain chain) {
   }
   const Header header = vsock::Decode(*bytes);
   packets_from_guest_.Add();
-  if (!Addressed(header, chain)) {
+  Connection* connection =
+      IsForUs(header) ? Find({.host = header.destination_port, .guest = header.source_port})
+                      : nullptr;
+  if (!IsForUs(header) || !IsWhole(header, chain)) {
+    FlushBatch();
     guest_errors_.Add();
     Refuse(header);
+    if (connection != nullptr)
+      Remove(*connection, MakeError(ErrorCode::kInvalidArgument, "the guest broke the protocol"));
     Keep(std::move(chain));
     return {};
   }
-  Connection* connection = Find({.host = header.destination_port, .guest = header.source_port});
   if (header.op == VIRTIO_VSOCK_OP_RW && connection != nullptr) {
     HandlePayload(*connection, header, std::move(chain));
     return {};
@@ -219,10 +224,16 @@ Status Vsock::HandlePacket(DescriptorChain chain) {
   return {};
 }
 
-bool Vsock::Addressed(const Header& header, const DescriptorChain& chain) const {
-  // virtio 1.2, 5.10.6.4: transmit buffers are read-only; the source is the guest's own CID.
+bool Vsock::IsForUs(const Header& header) const {
+  // virtio 1.2, 5.10.6.4: the source is the guest's own CID. Nobody but the host is at the other
+  // end.
   return header.source_cid == cid_ && header.destination_cid == kHostCid &&
-         header.type == VIRTIO_VSOCK_TYPE_STREAM && chain.writable_bytes() == 0 &&
+         header.type == VIRTIO_VSOCK_TYPE_STREAM;
+}
+
+bool Vsock::IsWhole(const Header& header, const DescriptorChain& chain) {
+  // virtio 1.2, 5.10.6.4: transmit buffers are read-only.
+  return chain.writable_bytes() == 0 &&
          header.payload_bytes <= chain.readable_bytes() - vsock::kHeaderBytes;
 }
 

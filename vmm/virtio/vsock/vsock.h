@@ -106,7 +106,8 @@ class Vsock final : public VirtioDevice {
   // Packets from the guest (vsock.cc).
   Status ProcessTransmit();
   Status HandlePacket(DescriptorChain chain);
-  bool Addressed(const Header& header, const DescriptorChain& chain) const;
+  bool IsForUs(const Header& header) const;
+  static bool IsWhole(const Header& header, const DescriptorChain& chain);
   void HandleRequest(const Header& header);
   void HandlePayload(Connection& connection, const Header& header, DescriptorChain chain);
   void HandleControl(Connection& connection, const Header& header);

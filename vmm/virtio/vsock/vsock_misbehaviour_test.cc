@@ -61,6 +61,11 @@ TEST_P(VsockLieTest, IsAnsweredByRstAndHarmsNobodyElse) {
   EXPECT_EQ(reset->header.source_port, header.destination_port);
   EXPECT_EQ(reset->header.destination_port, header.source_port);
   EXPECT_EQ(reset->header.type, header.type);
+  // An RST that names the connection ends it for the guest, so it has to end here too.
+  const bool names_it =
+      header.source_cid == GuestDriver::kCid && header.destination_cid == kHostCid &&
+      header.type == VIRTIO_VSOCK_TYPE_STREAM && header.destination_port == victim.ports.host;
+  EXPECT_EQ(Hear(victim.host), names_it ? "<end>" : "");
   ExpectBystanderWell();
 }
 
