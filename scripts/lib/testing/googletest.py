@@ -48,7 +48,8 @@ class Reader:
             self._report.failed(self._suite, self._prefix + self._current, detail)
             self.seen += 1
         elif status != 0 and self.seen == self._ok_or_skipped:
-            self._report.failed(self._suite, self._prefix + "the program itself", f"{tail}\n(status {status}, yet no test failed)")
+            detail = f"{tail}\n(status {status}, yet no test failed)"
+            self._report.failed(self._suite, self._prefix + "the program itself", detail)
             self.seen += 1
 
     def _end(self, word: str) -> None:
