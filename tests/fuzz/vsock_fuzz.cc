@@ -242,7 +242,9 @@ class Scene {
       HULL_CHECK((header.op == VIRTIO_VSOCK_OP_RW) == (header.payload_bytes > 0));
       const Ports ports{.host = header.source_port, .guest = header.destination_port};
       if (header.op == VIRTIO_VSOCK_OP_REQUEST) requested_ = ports;
-      if (header.op == VIRTIO_VSOCK_OP_RST) {
+      const bool ours = header.source_cid == kHostCid && header.destination_cid == kCid &&
+                        header.type == VIRTIO_VSOCK_TYPE_STREAM;
+      if (header.op == VIRTIO_VSOCK_OP_RST && ours) {
         received_.erase(ports.key());
         limit_.erase(ports.key());
       }
