@@ -52,8 +52,7 @@ class GuestMemory {
   Status MapFile(GuestAddress at, int fd, uint64_t file_offset, uint64_t size_bytes);
 
   // Fills part of a region, kReadOnly ones included: for content that the VMM makes up, before the
-  // guest runs. Not over a file in a kReadOnly region (kFailed from the kernel, never a write to
-  // the file).
+  // guest runs. Not over a file in a kReadOnly region (kInvalidArgument).
   Status Initialize(GuestAddress at, std::span<const std::byte> data);
 
   // What the host should do about a page-aligned piece of one region, before the guest runs. The

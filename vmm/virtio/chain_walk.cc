@@ -42,7 +42,7 @@ Status ChainWalk::FollowIndirect(const ::vring_desc& descriptor) {
   // 2.7.5.3.1: it ends the chain. Its write flag is to be ignored (2.7.5.3.2).
   if ((descriptor.flags & VRING_DESC_F_NEXT) != 0)
     return Refuse("a chain behind its indirect table");
-  if (descriptor.len == 0 || descriptor.len % sizeof(::vring_desc) != 0) {
+  if (descriptor.len % sizeof(::vring_desc) != 0) {
     return Refuse("an indirect table of {} bytes", descriptor.len);
   }
   const auto table = memory_.Readable(GuestAddress(descriptor.addr), descriptor.len);

@@ -385,6 +385,8 @@ TEST_F(VirtQueueFlagsTest, InterruptsFollowTheFlag) {
   queue_.NotifyGuest();
   EXPECT_EQ(signals_.used_buffers, 0);
   ring_.AskForInterrupts(true);
+  queue_.NotifyGuest();  // nothing new to tell
+  EXPECT_EQ(signals_.used_buffers, 0);
   ring_.Chain().Readable("x").Submit();
   queue_.Complete(MustPop());
   queue_.NotifyGuest();

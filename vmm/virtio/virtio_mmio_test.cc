@@ -409,6 +409,16 @@ TEST_F(VirtioMmioTest, StatusReadsZeroOnlyWhenTheDeviceHasAnswered) {
   ExpectEcho();
 }
 
+TEST_F(VirtioMmioTest, ResetClearsTheInterruptAndTheQueues) {
+  BringUp();
+  ExpectEcho();
+  EXPECT_NE(driver_.Read(VIRTIO_MMIO_INTERRUPT_STATUS), 0U);
+  driver_.Reset();
+  EXPECT_EQ(driver_.Read(VIRTIO_MMIO_INTERRUPT_STATUS), 0U);
+  EXPECT_EQ(driver_.Read(VIRTIO_MMIO_QUEUE_READY), 0U);
+  EXPECT_EQ(driver_.Read(VIRTIO_MMIO_QUEUE_NUM_MAX), 16U);
+}
+
 TEST_F(VirtioMmioTest, ResetDuringIoForgetsTheRings) {
   BringUp();
   rings_[0]->Chain().Readable("lost").Writable(4).Submit();

@@ -6,8 +6,6 @@
 namespace hull {
 
 void OutputRing::Append(std::span<const std::byte> data) {
-  // What would be overwritten at once need not be written.
-  if (data.size() > capacity_bytes_) data = data.last(capacity_bytes_);
   const size_t growth = std::min(data.size(), capacity_bytes_ - buffer_.size());
   if (growth > 0) {
     if (buffer_.size() + growth > capacity_bytes_ / 2) buffer_.reserve(capacity_bytes_);
