@@ -1,5 +1,7 @@
 #include "guest-agent/protocol/server.h"
 
+#include <exception>
+#include <new>
 #include <utility>
 
 #include "guest-agent/protocol/connection.h"
@@ -136,7 +138,15 @@ Status Server::Dispatch(const std::string& body, RawReply reply) {
                request.service()));
     return {};
   }
-  method->second(std::move(*request.mutable_payload()), std::move(reply));
+  // hull's functions do not throw, but the library's do when memory runs out: that is the request's
+  // failure, not the server's.
+  try {
+    method->second(std::move(*request.mutable_payload()), reply);
+  } catch (const std::bad_alloc&) {
+    reply(Fail(ErrorCode::kExhausted, "out of memory"));
+  } catch (const std::exception& failure) {
+    reply(Fail(ErrorCode::kFailed, "{}", failure.what()));
+  }
   return {};
 }
 

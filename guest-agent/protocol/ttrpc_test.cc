@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <new>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -150,6 +152,17 @@ TEST_F(TtrpcTest, DroppedReplyIsAnsweredWithAnError) {
   Connect();
   EXPECT_EQ(client_->CallRawAndWait(kService, "Drop", "", kSoon).error().code(),
             ErrorCode::kFailed);
+}
+
+TEST_F(TtrpcTest, HandlerThatThrowsIsAnErrorOfItsCallAlone) {
+  server_.HandleRaw(kService, "Memory",
+                    [](std::string, const RawReply&) { throw std::bad_alloc(); });
+  server_.HandleRaw(kService, "Other",
+                    [](std::string, const RawReply&) { throw std::runtime_error("broken"); });
+  Connect();
+  EXPECT_EQ(client_->CallRawAndWait(kService, "Memory", "", kSoon).error().code(),
+            ErrorCode::kExhausted);
+  EXPECT_EQ(client_->CallRawAndWait(kService, "Other", "", kSoon).error().message(), "broken");
 }
 
 TEST_F(TtrpcTest, TimeoutLeavesTheConnectionUsable) {
