@@ -116,7 +116,7 @@ Status Block::Activate(Activation activation) {
 }
 
 Status Block::OnQueueNotified(QueueIndex /*queue*/) {
-  if (!requests_ || broken_) return {};
+  if (!requests_ || broken_ || in_flight_.closed()) return {};
   Status status = Work();
   broken_ = !status;
   return status;

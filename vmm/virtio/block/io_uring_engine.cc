@@ -8,6 +8,7 @@
 #include <deque>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "vmm/base/check.h"
 #include "vmm/base/log.h"
@@ -85,7 +86,7 @@ class IoUringEngine final : public DiskEngine {
  public:
   IoUringEngine(std::unique_ptr<Ring> ring, UniqueFd wake)
       : ring_(std::move(ring)), wake_(std::move(wake)) {}
-  ~IoUringEngine() override { HULL_CHECK(in_flight_ == 0 && waiting_.empty()); }
+  ~IoUringEngine() override { HULL_CHECK(in_flight_ == 0 && waiting_.empty() && again_.empty()); }
 
   Status Watch(EventLoop& loop) {
     HULL_ASSIGN(watch_, hull::Watch::Create(loop, wake_.get(), [this] { OnWake(); }));
@@ -98,6 +99,8 @@ class IoUringEngine final : public DiskEngine {
   void Submit() override {
     HULL_CHECK(!submitting_);
     submitting_ = true;
+    waiting_.insert(waiting_.end(), again_.begin(), again_.end());
+    again_.clear();
     // While we look ourselves, the kernel need not wake us.
     io_uring_cq_eventfd_toggle(ring_->get(), false);
     do {
@@ -107,12 +110,14 @@ class IoUringEngine final : public DiskEngine {
     io_uring_cq_eventfd_toggle(ring_->get(), true);
     submitting_ = false;
     // What was completed between the last look and the switch has woken nobody.
-    if (io_uring_cq_ready(ring_->get()) > 0) WakeLater();
+    if (io_uring_cq_ready(ring_->get()) > 0 || !again_.empty()) WakeLater();
     TellClients();
   }
 
   void Drain() override {
     while (true) {
+      waiting_.insert(waiting_.end(), again_.begin(), again_.end());
+      again_.clear();
       FillRing();
       if (in_flight_ == 0) return;
       const int result = io_uring_submit_and_wait(ring_->get(), 1);
@@ -160,7 +165,8 @@ class IoUringEngine final : public DiskEngine {
       --in_flight_;
       ++reaped;
       if (result == -EINTR || result == -EAGAIN) {
-        Start(*operation);
+        // The kernel is short of something. Not at once: that could go on for ever.
+        again_.push_back(operation);
       } else {
         operation->Done(result);
       }
@@ -181,6 +187,7 @@ class IoUringEngine final : public DiskEngine {
   UniqueFd wake_;
   std::unique_ptr<hull::Watch> watch_;
   std::deque<DiskOperation*> waiting_;
+  std::vector<DiskOperation*> again_;  // to be tried again, later
   unsigned in_flight_ = 0;
   bool submitting_ = false;
   log::RateLimit limit_;
