@@ -109,6 +109,9 @@ constexpr Setting kSettings[] = {
     {"/proc/sys/fs/protected_fifos", "1"},
     // Databases and runtimes map many files; the kernel's default of 65,530 is too few for them.
     {"/proc/sys/vm/max_map_count", "262144"},
+    // The machine is as small as its container's limit, and by default the kernel refuses a mapping
+    // larger than the machine. On a docker host it succeeds, and the limit strikes when it is used.
+    {"/proc/sys/vm/overcommit_memory", "1"},
 };
 
 void ApplySettings() {
