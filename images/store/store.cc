@@ -15,6 +15,7 @@
 #include "images/store/file_lock.h"
 #include "images/store/layer_import.h"
 #include "images/store/manifest.h"
+#include "images/store/policy.h"
 #include "images/store/records.h"
 #include "vmm/base/escape.h"
 #include "vmm/base/file.h"
@@ -104,7 +105,10 @@ class Puller {
 
 // Whether the image that `resolved` stands for is in the store with all its layers.
 Result<bool> Puller::IsComplete(const ResolvedSource& resolved) {
-  if (resolved.manifest_text.empty()) return false;
+  // Under a policy of signatures an image is asked for anew: it may be known by a name that may not
+  // have it.
+  if (resolved.manifest_text.empty() || !HostAcceptsAnything(options_.signature_policy))
+    return false;
   HULL_ASSIGN(const Manifest manifest,
               ParseManifest(resolved.manifest_text, options_.limits.layers));
   HULL_ASSIGN(const auto record, ReadImageRecord(paths_, manifest.config.digest));
