@@ -157,6 +157,11 @@ Status ElfKernel::Load(GuestMemory& memory) const {
               .WithHint("give the machine more memory"));
     }
     if (segment.file_bytes == 0) continue;
+    if (segment.writable) {
+      HULL_TRY_WITHIN(path_, memory.CopyFile(segment.address, fd_.get(), segment.file_offset,
+                                             segment.file_bytes));
+      continue;
+    }
     HULL_TRY_WITHIN(
         path_, memory.MapFile(segment.address, fd_.get(), segment.file_offset, segment.file_bytes));
     // The last page shows what follows in the file; the kernel expects zeroes there (.bss).

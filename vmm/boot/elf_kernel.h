@@ -1,8 +1,9 @@
 // ElfKernel: an uncompressed Linux kernel (ELF, vmlinux) and its way into guest memory.
 //
-// Its segments are mapped from the file, not copied: what the guest only reads is shared by all VMs
-// through the host's page cache. The file is the operator's, but a wrong one is a usual mistake:
-// every number in it is checked.
+// What the guest only reads is mapped from the file, and so shared by all VMs through the host's
+// page cache. What it writes while it boots (data) is copied: one fault for each page, with the
+// copy inside it, would cost much more. The file is the operator's, but a wrong one is a usual
+// mistake: every number in it is checked.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +30,8 @@ class ElfKernel {
   // EM_ number that the guest's processor runs.
   static Result<ElfKernel> Open(const std::string& path, uint16_t elf_machine);
 
-  // Maps all segments. Errors: kExhausted when the kernel does not fit into the guest's memory.
+  // Maps or copies all segments. Errors: kExhausted when the kernel does not fit into the guest's
+  // memory.
   Status Load(GuestMemory& memory) const;
 
   // Where it wants to be entered: the physical address of its 64-bit entry.

@@ -70,13 +70,12 @@ class MachineBuilder {
                   "{}: linked for {:#x}, which is not between {:#x} and {:#x}", config_.kernel.path,
                   kernel.segments().front().address.value(), x86::kLegacyEnd.value(), x86::kGiB);
     }
-    HULL_TRY(kernel.Load(machine_->memory_));
     kernel_entry_ = kernel.entry();
     kernel_segments_ = kernel.segments();
     for (const MemoryHint& hint : PlanPages(ranges_, kernel_segments_)) {
       machine_->memory_.Advise(hint.range, hint.hint);
     }
-    return {};
+    return kernel.Load(machine_->memory_);
   }
 
   // In the order in which the guest is to find them.

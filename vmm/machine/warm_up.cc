@@ -17,6 +17,12 @@ constexpr uint64_t kSmallPagesBytes = 128ULL << 20U;
 constexpr uint64_t kPageDescriptorShare = 64;
 constexpr uint64_t kTopTablesBytes = 2ULL << 20U;
 
+// A small machine has all its memory in one zone, and Linux takes what it allocates first from
+// below its own image: the first 2 MiB and these.
+constexpr uint64_t kSmallMachineBytes = 256ULL << 20U;
+constexpr uint64_t kFirstPages = 8ULL << 20U;
+constexpr uint64_t kFirstPagesBytes = 4ULL << 20U;
+
 GuestRange Between(uint64_t start, uint64_t end) {
   return GuestRange::Make(GuestAddress(start), end > start ? end - start : 0)
       .value_or(GuestRange());
@@ -31,13 +37,34 @@ GuestRange HugePagesIn(uint64_t start, uint64_t end) {
   return Between((start + kHugePage - 1) / kHugePage * kHugePage, end / kHugePage * kHugePage);
 }
 
-GuestRange FromFile(const ElfKernel::Segment& segment) {
+GuestRange MappedFromFile(const ElfKernel::Segment& segment) {
   const uint64_t start = segment.address.value();
   return WholePages(start, start + segment.file_bytes);
 }
 
 void Add(std::vector<MemoryHint>& hints, const GuestRange& range, GuestMemory::Hint hint) {
   if (!range.empty()) hints.push_back({.range = range, .hint = hint});
+}
+
+// Data and .bss: the kernel writes nearly all of it. Segments follow each other, so whole huge
+// pages are looked for from the end of what is mapped from the file.
+void AddWrittenSegments(std::vector<MemoryHint>& hints,
+                        const std::vector<ElfKernel::Segment>& kernel) {
+  uint64_t mapped_end = 0;
+  uint64_t written_start = UINT64_MAX;
+  uint64_t written_end = 0;
+  for (const ElfKernel::Segment& segment : kernel) {
+    const uint64_t start = segment.address.value();
+    if (!segment.writable) {
+      mapped_end = std::max(mapped_end, MappedFromFile(segment).end().value());
+    } else {
+      written_start = std::min(written_start, start);
+      written_end = std::max(written_end, start + segment.memory_bytes);
+    }
+  }
+  if (written_start < mapped_end || written_start > written_end) return;
+  Add(hints, HugePagesIn(std::max(mapped_end, written_start / kHugePage * kHugePage), written_end),
+      GuestMemory::Hint::kHugePages);
 }
 
 }  // namespace
@@ -49,11 +76,10 @@ std::vector<MemoryHint> PlanPages(const std::vector<GuestRange>& ram,
   uint64_t total_bytes = 0;
   for (const GuestRange& range : ram) total_bytes += range.size_bytes();
   Add(hints, Between(0, std::min(low_end, kSmallPagesBytes)), GuestMemory::Hint::kSmallPages);
-  for (const ElfKernel::Segment& segment : kernel) {
-    // .bss, which the kernel clears.
-    const GuestRange huge = HugePagesIn(FromFile(segment).end().value(),
-                                        segment.address.value() + segment.memory_bytes);
-    Add(hints, huge, GuestMemory::Hint::kHugePages);
+  AddWrittenSegments(hints, kernel);
+  if (low_end <= kSmallMachineBytes) {
+    Add(hints, Between(0, kHugePage), GuestMemory::Hint::kHugePages);
+    Add(hints, Between(kFirstPages, kFirstPages + kFirstPagesBytes), GuestMemory::Hint::kHugePages);
   }
   const uint64_t top_bytes =
       std::min(total_bytes / kPageDescriptorShare + kTopTablesBytes, low_end / 4);
@@ -67,8 +93,10 @@ std::vector<MemoryHint> PlanWarmUp(const std::vector<ElfKernel::Segment>& kernel
   Add(hints, WholePages(boot_data.start().value(), boot_data.end().value()),
       GuestMemory::Hint::kWriteSoon);
   for (const ElfKernel::Segment& segment : kernel) {
-    Add(hints, FromFile(segment),
-        segment.writable ? GuestMemory::Hint::kWriteSoon : GuestMemory::Hint::kReadSoon);
+    // The others are there already: copied (ElfKernel::Load).
+    if (!segment.writable) {
+      Add(hints, MappedFromFile(segment), GuestMemory::Hint::kReadSoon);
+    }
   }
   return hints;
 }

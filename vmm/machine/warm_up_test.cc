@@ -30,8 +30,18 @@ TEST(WarmUpTest, SmallMachineTakesSmallPagesButWhereLinuxFillsThem) {
   EXPECT_EQ(PlanPages({Range(0, 128 * kMiB)}, Kernel()),
             (std::vector<MemoryHint>{
                 {.range = Range(0, 128 * kMiB), .hint = Hint::kSmallPages},
-                {.range = Range(22 * kMiB, 24 * kMiB), .hint = Hint::kHugePages},
+                {.range = Range(20 * kMiB, 24 * kMiB), .hint = Hint::kHugePages},
+                {.range = Range(0, 2 * kMiB), .hint = Hint::kHugePages},
+                {.range = Range(8 * kMiB, 12 * kMiB), .hint = Hint::kHugePages},
                 {.range = Range(124 * kMiB, 128 * kMiB), .hint = Hint::kHugePages}}));
+}
+
+TEST(WarmUpTest, HugePagesNeverReachIntoWhatIsMapped) {
+  auto kernel = Kernel();
+  kernel[0].file_bytes = kernel[0].memory_bytes = 5 * kMiB;
+  kernel[1].address = GuestAddress(21 * kMiB);
+  const auto hints = PlanPages({Range(0, 1024 * kMiB)}, kernel);
+  EXPECT_EQ(hints[1], (MemoryHint{.range = Range(22 * kMiB, 26 * kMiB), .hint = Hint::kHugePages}));
 }
 
 TEST(WarmUpTest, LargeMachineKeepsTheHostsPolicyAbove) {
@@ -43,11 +53,10 @@ TEST(WarmUpTest, LargeMachineKeepsTheHostsPolicyAbove) {
 }
 
 TEST(WarmUpTest, KernelIsSharedWhereItIsOnlyRead) {
-  EXPECT_EQ(PlanWarmUp(Kernel(), Range(0xa'0000, 0xa'5432)),
-            (std::vector<MemoryHint>{
-                {.range = Range(0xa'0000, 0xa'6000), .hint = Hint::kWriteSoon},
-                {.range = Range(16 * kMiB, 20 * kMiB), .hint = Hint::kReadSoon},
-                {.range = Range(20 * kMiB, 21 * kMiB + 4096), .hint = Hint::kWriteSoon}}));
+  EXPECT_EQ(
+      PlanWarmUp(Kernel(), Range(0xa'0000, 0xa'5432)),
+      (std::vector<MemoryHint>{{.range = Range(0xa'0000, 0xa'6000), .hint = Hint::kWriteSoon},
+                               {.range = Range(16 * kMiB, 20 * kMiB), .hint = Hint::kReadSoon}}));
 }
 
 }  // namespace

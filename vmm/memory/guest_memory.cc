@@ -2,8 +2,10 @@
 
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "vmm/base/checked.h"
 
@@ -110,6 +112,26 @@ Status GuestMemory::MapFile(GuestAddress at, int fd, uint64_t file_offset, uint6
     return FailErrno("map {} bytes of a file", size_bytes);
   }
   if (is_shared) shared_files_.push_back(*GuestRange::Make(at, mapped_bytes));
+  return {};
+}
+
+Status GuestMemory::CopyFile(GuestAddress at, int fd, uint64_t file_offset, uint64_t size_bytes) {
+  const Region* const region = Find(at, size_bytes);
+  if (region == nullptr || region->access != GuestAccess::kReadWrite) {
+    return Fail(ErrorCode::kInvalidArgument, "no guest memory at {:#x} for {} bytes of a file",
+                at.value(), size_bytes);
+  }
+  std::byte* const data = region->data + (at.value() - region->range.start().value());
+  for (uint64_t done = 0; done < size_bytes;) {
+    const ssize_t count =
+        ::pread(fd, data + done, size_bytes - done, static_cast<off_t>(file_offset + done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return FailErrno("read {} bytes of a file", size_bytes);
+    if (count == 0) {
+      return Fail(ErrorCode::kInvalidArgument, "the file ends before {}", file_offset + size_bytes);
+    }
+    done += static_cast<uint64_t>(count);
+  }
   return {};
 }
 

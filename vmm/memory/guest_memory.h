@@ -51,6 +51,11 @@ class GuestMemory {
   // must not shrink.
   Status MapFile(GuestAddress at, int fd, uint64_t file_offset, uint64_t size_bytes);
 
+  // Reads `size_bytes` of a file, from `file_offset` on, into part of a kReadWrite region: for what
+  // the guest is going to write anyway. kInvalidArgument when there is no such memory or the file
+  // is shorter.
+  Status CopyFile(GuestAddress at, int fd, uint64_t file_offset, uint64_t size_bytes);
+
   // Fills part of a region, kReadOnly ones included: for content that the VMM makes up, before the
   // guest runs. Not over a file in a kReadOnly region (kInvalidArgument).
   Status Initialize(GuestAddress at, std::span<const std::byte> data);

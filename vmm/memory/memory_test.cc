@@ -83,6 +83,18 @@ TEST(GuestMemoryHintTest, PopulatedFilePagesAreTheGuestsOwn) {
   EXPECT_EQ(Text(memory, kPage, 1), "N");
 }
 
+TEST(GuestMemoryCopyTest, FileIsCopiedToWhereThereIsMemoryOnly) {
+  const UniqueFd fd = FileOf("0123456789");
+  GuestMemory memory;
+  ASSERT_TRUE(memory.AddRegion(Range(0, kPage), GuestAccess::kReadWrite));
+  ASSERT_TRUE(memory.AddRegion(Range(kPage, kPage), GuestAccess::kReadOnly));
+  ASSERT_TRUE(memory.CopyFile(GuestAddress(5), fd.get(), 2, 8));
+  EXPECT_EQ(Text(memory, 4, 10), std::string("\00023456789\0", 10));
+  EXPECT_FALSE(memory.CopyFile(GuestAddress(0), fd.get(), 2, 9));  // the file is shorter
+  EXPECT_FALSE(memory.CopyFile(GuestAddress(kPage - 1), fd.get(), 0, 2));
+  EXPECT_FALSE(memory.CopyFile(GuestAddress(kPage), fd.get(), 0, 2));
+}
+
 TEST(GuestMemoryHintTest, HintOutsideOfMemoryIsIgnored) {
   GuestMemory memory;
   ASSERT_TRUE(memory.AddRegion(Range(0, kPage), GuestAccess::kReadWrite));
