@@ -12,10 +12,9 @@ constexpr uint64_t kHugePage = 2ULL << 20U;
 // machine has beyond this is for work, and the host's own policy for huge pages is right for it.
 constexpr uint64_t kSmallPagesBytes = 128ULL << 20U;
 
-// Linux puts the descriptions of all its pages (1/64 of memory), hash tables and per-CPU areas at
-// the end of the memory below 4 GiB, and writes all of it while it boots.
+// Linux puts the descriptions of all its pages (1/64 of memory) near the end of the memory below 4
+// GiB, and writes all of them while it boots.
 constexpr uint64_t kPageDescriptorShare = 64;
-constexpr uint64_t kTopTablesBytes = 2ULL << 20U;
 
 // A small machine has all its memory in one zone, and Linux takes what it allocates first from
 // below its own image: the first 2 MiB and these.
@@ -81,9 +80,12 @@ std::vector<MemoryHint> PlanPages(const std::vector<GuestRange>& ram,
     Add(hints, Between(0, kHugePage), GuestMemory::Hint::kHugePages);
     Add(hints, Between(kFirstPages, kFirstPages + kFirstPagesBytes), GuestMemory::Hint::kHugePages);
   }
-  const uint64_t top_bytes =
-      std::min(total_bytes / kPageDescriptorShare + kTopTablesBytes, low_end / 4);
-  Add(hints, HugePagesIn(low_end - top_bytes, low_end), GuestMemory::Hint::kHugePages);
+  // The last huge page is shared by small tables, most of it unused: the descriptions lie below it.
+  const uint64_t descriptors_bytes = total_bytes / kPageDescriptorShare;
+  const uint64_t top = (low_end - 1) / kHugePage * kHugePage;
+  if (descriptors_bytes < top / 4) {
+    Add(hints, HugePagesIn(top - descriptors_bytes, top), GuestMemory::Hint::kHugePages);
+  }
   return hints;
 }
 
