@@ -61,7 +61,16 @@ Status Agent::Start() {
 }
 
 void Agent::Run() {
-  io_.run();
+  while (true) {
+    // PID 1 must not die of one failed operation: the guest's kernel would panic. hull's functions
+    // do not throw, but the library's do when memory runs out.
+    try {
+      io_.run();
+      return;
+    } catch (const std::exception& failure) {
+      LogError("an operation failed: {}", failure.what());
+    }
+  }
 }
 
 Status Agent::Listen(uint32_t port, Listener::Handler handler) {
