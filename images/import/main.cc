@@ -30,7 +30,7 @@ constexpr int kImageFd = 3;
 // The tree's own cap on text is 1 GiB; entries add to it. A tar that needs more ends in kExhausted.
 constexpr uint64_t kMemoryBytes = uint64_t{8} << 30;
 // More than this is not worth reporting: the report is a help, and its reader has a cap.
-constexpr size_t kImplicitReported = 1000;
+constexpr size_t kImplicitBytes = size_t{4} << 20;
 
 std::string Describe(const TarLayerReport& report) {
   std::string text = fmt::format(
@@ -38,9 +38,9 @@ std::string Describe(const TarLayerReport& report) {
       "{}\n",
       report.blob_digest, report.blob_bytes, report.diff_id, report.tar_bytes, report.image_bytes,
       report.dropped_xattrs);
-  size_t left = kImplicitReported;
+  const size_t cap = text.size() + kImplicitBytes;
   for (const std::string& path : report.implicit_directories) {
-    if (left-- == 0) break;
+    if (text.size() > cap) break;
     text += fmt::format("implicit {}\n", EscapeControl(path));
   }
   return text + "end\n";

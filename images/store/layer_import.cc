@@ -18,6 +18,7 @@
 namespace hull::images {
 namespace {
 
+constexpr std::string_view kImplicit = "implicit ";
 constexpr mode_t kLayerMode = 0444;
 constexpr uint64_t kReportBytes = uint64_t{8} << 20;
 
@@ -40,6 +41,7 @@ Result<UniqueFd> OpenBlob(const std::string& path, const Descriptor& descriptor)
 
 struct Report {
   std::map<std::string, std::string, std::less<>> fields;
+  std::vector<std::string> implicit;
   bool complete = false;
 };
 
@@ -56,6 +58,10 @@ Report ParseReport(std::string_view text) {
     }
     const size_t space = line.find(' ');
     if (space == std::string_view::npos) continue;
+    if (line.starts_with(kImplicit)) {
+      report.implicit.emplace_back(line.substr(kImplicit.size()));
+      continue;
+    }
     report.fields.emplace(line.substr(0, space), line.substr(space + 1));
   }
   return report;
@@ -99,7 +105,7 @@ Status CheckReport(const LayerRequest& request, const Report& report) {
   return {};
 }
 
-Status Convert(const LayerRequest& request, int blob, int target) {
+Result<std::vector<std::string>> Convert(const LayerRequest& request, int blob, int target) {
   Command command;
   command.arguments = {request.importer, fmt::format("{}", request.limit_bytes),
                        fmt::format("{}", request.limit_entries)};
@@ -115,7 +121,7 @@ Status Convert(const LayerRequest& request, int blob, int target) {
     return Fail(std::move(result).error().WithHint(
         "hull-import belongs beside hull; HULL_IMPORT names another"));
   }
-  const Report report = ParseReport(result->output);
+  Report report = ParseReport(result->output);
   if (const auto error = report.fields.find("error"); error != report.fields.end()) {
     return Fail(ParseError(error->second));
   }
@@ -123,22 +129,24 @@ Status Convert(const LayerRequest& request, int blob, int target) {
     return Fail(ErrorCode::kFailed, "hull-import ended with code {}{}{}", result->exit_code,
                 result->errors.empty() ? "" : ": ", EscapeControl(result->errors));
   }
-  return CheckReport(request, report);
+  HULL_TRY(CheckReport(request, report));
+  return std::move(report.implicit);
 }
 
 }  // namespace
 
-Status ImportLayer(const LayerRequest& request) {
+Result<std::vector<std::string>> ImportLayer(const LayerRequest& request) {
   const std::string attempt = fmt::format("layer {}", request.descriptor.digest);
   HULL_ASSIGN_WITHIN(attempt, const UniqueFd blob, OpenBlob(request.blob, request.descriptor));
   HULL_ASSIGN_WITHIN(attempt, const UniqueFd target,
                      OpenFile(request.target, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
-  HULL_TRY_WITHIN(attempt, Convert(request, blob.get(), target.get()));
+  HULL_ASSIGN_WITHIN(attempt, std::vector<std::string> implicit,
+                     Convert(request, blob.get(), target.get()));
   if (::fchmod(target.get(), kLayerMode) != 0)
     return FailErrno("{}: chmod {}", attempt, request.target);
   // It must be on the disk before its name is: after a power failure the name alone is believed.
   if (::fdatasync(target.get()) != 0) return FailErrno("{}: write {}", attempt, request.target);
-  return {};
+  return implicit;
 }
 
 Result<std::string> ReadBlob(const std::string& path, const Descriptor& descriptor,

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "images/store/manifest.h"
 #include "vmm/base/result.h"
@@ -23,7 +24,9 @@ struct LayerRequest {
 
 // kCorrupt when blob and tar are not what manifest and configuration say. On an error no file is
 // left that anyone could take for a layer: `target` may be there, incomplete.
-Status ImportLayer(const LayerRequest& request);
+//
+// Returns the directories that the tar has no entry for (inherit.h).
+Result<std::vector<std::string>> ImportLayer(const LayerRequest& request);
 
 // Opens a blob of a layout that somebody else made: a regular file, no link to elsewhere.
 Result<std::string> ReadBlob(const std::string& path, const Descriptor& descriptor,

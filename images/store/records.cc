@@ -72,8 +72,13 @@ Status SyncDirectory(const std::string& path) {
 
 }  // namespace
 
-std::string StorePaths::Layer(std::string_view diff_id) const {
-  return fmt::format("{}/{}{}.erofs", Layers(), kFilePrefix, HexOf(diff_id));
+std::string StorePaths::Layer(std::string_view diff_id, std::string_view variant) const {
+  return fmt::format("{}/{}{}{}{}.erofs", Layers(), kFilePrefix, HexOf(diff_id),
+                     variant.empty() ? "" : "-", variant);
+}
+
+std::string StorePaths::ImplicitList(std::string_view diff_id) const {
+  return fmt::format("{}/{}{}.implicit", Layers(), kFilePrefix, HexOf(diff_id));
 }
 
 std::string StorePaths::Blob(std::string_view digest) const {
@@ -114,7 +119,7 @@ Result<std::optional<ImageRecord>> ReadImageRecord(const StorePaths& paths, std:
   Result<json::object> object = ReadVersioned(path);
   if (!object && object.error().code() == ErrorCode::kNotFound) return std::nullopt;
   if (!object) return Fail(std::move(object).error());
-  ImageRecord record{DigestField(*object, "id"), DigestField(*object, "manifest_digest"), {}};
+  ImageRecord record{DigestField(*object, "id"), DigestField(*object, "manifest_digest"), {}, {}};
   const json::value* diff_ids = object->if_contains("diff_ids");
   if (record.id != id || record.manifest_digest.empty() || diff_ids == nullptr ||
       !diff_ids->is_array()) {
@@ -125,16 +130,33 @@ Result<std::optional<ImageRecord>> ReadImageRecord(const StorePaths& paths, std:
     if (diff_id == nullptr || !IsDigest(View(*diff_id))) return Damaged(path);
     record.diff_ids.emplace_back(View(*diff_id));
   }
+  record.variants.resize(record.diff_ids.size());
+  if (const json::value* variants = object->if_contains("variants"); variants != nullptr) {
+    const json::array* list = variants->if_array();
+    if (list == nullptr || list->size() != record.diff_ids.size()) return Damaged(path);
+    for (size_t i = 0; i < list->size(); ++i) {
+      const json::string* variant = (*list)[i].if_string();
+      // It becomes a part of a file's name.
+      if (variant == nullptr ||
+          View(*variant).find_first_not_of("0123456789abcdef") != std::string_view::npos) {
+        return Damaged(path);
+      }
+      record.variants[i] = View(*variant);
+    }
+  }
   return record;
 }
 
 std::string EncodeImageRecord(const ImageRecord& record) {
   json::array diff_ids;
   for (const std::string& diff_id : record.diff_ids) diff_ids.emplace_back(diff_id);
+  json::array variants;
+  for (const std::string& variant : record.variants) variants.emplace_back(variant);
   return Encode({{"version", kVersion},
                  {"id", record.id},
                  {"manifest_digest", record.manifest_digest},
-                 {"diff_ids", std::move(diff_ids)}});
+                 {"diff_ids", std::move(diff_ids)},
+                 {"variants", std::move(variants)}});
 }
 
 Result<std::vector<std::string>> ListImageIds(const StorePaths& paths) {

@@ -18,6 +18,7 @@ struct ImageRecord {
   std::string id;
   std::string manifest_digest;
   std::vector<std::string> diff_ids;  // lowest first
+  std::vector<std::string> variants;  // of each layer (inherit.h); empty for the layer as it is
 };
 
 // One entry of names.json.
@@ -39,7 +40,8 @@ class StorePaths {
   std::string Locks() const { return root_ + "/locks"; }
   std::string Scratch() const { return root_ + "/tmp"; }
   std::string Names() const { return root_ + "/names.json"; }
-  std::string Layer(std::string_view diff_id) const;
+  std::string Layer(std::string_view diff_id, std::string_view variant = {}) const;
+  std::string ImplicitList(std::string_view diff_id) const;
   std::string Blob(std::string_view digest) const;
   std::string ImageFile(std::string_view id) const;
   std::string Lock(std::string_view name) const { return fmt::format("{}/{}", Locks(), name); }

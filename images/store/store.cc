@@ -13,6 +13,7 @@
 #include "images/digest/digest.h"
 #include "images/store/fetch.h"
 #include "images/store/file_lock.h"
+#include "images/store/inherit.h"
 #include "images/store/layer_import.h"
 #include "images/store/manifest.h"
 #include "images/store/policy.h"
@@ -64,8 +65,9 @@ Result<Image> LoadImage(const StorePaths& paths, const ImageRecord& record,
   }
   HULL_ASSIGN_WITHIN(fmt::format("image {}", record.id), image.config,
                      ReadFile(paths.Blob(record.id), ImportLimits{}.config_bytes));
-  for (const std::string& diff_id : record.diff_ids) {
-    Layer layer{diff_id, paths.Layer(diff_id), 0};
+  for (size_t i = 0; i < record.diff_ids.size(); ++i) {
+    const std::string& diff_id = record.diff_ids[i];
+    Layer layer{diff_id, paths.Layer(diff_id, record.variants[i]), 0};
     struct stat info = {};
     if (::stat(layer.path.c_str(), &info) != 0)
       return FailErrno("image {}: layer {}", record.id, layer.path);
@@ -112,9 +114,11 @@ Result<bool> Puller::IsComplete(const ResolvedSource& resolved) {
   HULL_ASSIGN(const Manifest manifest,
               ParseManifest(resolved.manifest_text, options_.limits.layers));
   HULL_ASSIGN(const auto record, ReadImageRecord(paths_, manifest.config.digest));
-  return record && Exists(paths_.Blob(record->id)) &&
-         std::all_of(record->diff_ids.begin(), record->diff_ids.end(),
-                     [&](const std::string& diff_id) { return Exists(paths_.Layer(diff_id)); });
+  if (!record || !Exists(paths_.Blob(record->id))) return false;
+  for (size_t i = 0; i < record->diff_ids.size(); ++i) {
+    if (!Exists(paths_.Layer(record->diff_ids[i], record->variants[i]))) return false;
+  }
+  return true;
 }
 
 Status Puller::ImportOne(const FetchedImage& fetched, const Descriptor& descriptor,
@@ -141,7 +145,8 @@ Status Puller::ImportOne(const FetchedImage& fetched, const Descriptor& descript
   request.progress = [&](uint64_t done) {
     Tell(PullProgress::Phase::kImport, descriptor.digest, done, descriptor.size_bytes);
   };
-  HULL_TRY(ImportLayer(request));
+  HULL_ASSIGN(const std::vector<std::string> implicit, ImportLayer(request));
+  HULL_TRY(WriteImplicitDirectories(paths_, scratch_.path(), diff_id, implicit));
   HULL_TRY(PublishRename(request.target, target));
   Tell(PullProgress::Phase::kDone, descriptor.digest, descriptor.size_bytes, descriptor.size_bytes);
   return {};
@@ -163,8 +168,10 @@ Result<std::string> Puller::Import(const FetchedImage& fetched) {
   for (size_t i = 0; i < manifest.layers.size(); ++i) {
     HULL_TRY(ImportOne(fetched, manifest.layers[i], summary.diff_ids[i]));
   }
+  HULL_ASSIGN(std::vector<std::string> variants,
+              InheritDirectories(paths_, scratch_, summary.diff_ids));
   const ImageRecord record{manifest.config.digest, DigestOf(fetched.manifest_text),
-                           summary.diff_ids};
+                           summary.diff_ids, std::move(variants)};
   HULL_TRY(
       PublishFile(scratch_.path(), paths_.Blob(record.manifest_digest), fetched.manifest_text));
   HULL_TRY(PublishFile(scratch_.path(), paths_.Blob(record.id), config));

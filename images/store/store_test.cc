@@ -185,6 +185,56 @@ TEST_F(StoreTest, PulledImageHasLayersLowestFirst) {
   EXPECT_FALSE(again->is_new);
 }
 
+// tmp/x without tmp: as unpacked onto the layers below, tmp keeps the mode and owner it has there.
+TEST_F(StoreTest, DirectoryWithoutEntryIsAsInTheLayersBelow) {
+  TarBuilder base;
+  base.Directory("tmp", 01777)
+      .Directory("plain")
+      .Directory("gone", 0700)
+      .Directory("remade", 0700)
+      .File("file");
+  base.Add({.path = "home/app", .mode = 0040750, .uid = 1000, .gid = 1001});
+  TarBuilder between;
+  between.File(".wh.gone", "")
+      .File("remade/.wh..wh..opq", "")
+      .Directory("remade", 0711)
+      .File("other");
+  TarBuilder top;
+  top.File("tmp/x")
+      .File("plain/x")
+      .File("gone/x")
+      .File("home/app/deep/er/x")
+      .File("remade/x")
+      .File("new/x");
+  const std::string top_tar = top.Finish();
+  LayoutMaker layout(directory_ / "layout");
+  const auto made = layout.AddImage({base.Finish(), between.Finish(), top_tar}, Named("s/x:1"));
+  const auto alone = layout.AddImage({top_tar}, Named("s/alone:1"));
+  layout.Finish({made.manifest, alone.manifest});
+  const Result<Image> image = store_.Pull("oci:" + layout.path() + ":s/x:1", {});
+  ASSERT_TRUE(image) << image.error().ToString();
+  const auto files = testing::ReadErofs(*ReadFile(image->layers[2].path, 1 << 24));
+  EXPECT_EQ(files.at("tmp").mode, 0041777U);
+  EXPECT_EQ(files.at("plain").mode, 0040755U);
+  EXPECT_EQ(files.at("gone").mode, 0040755U) << "a whiteout is between";
+  EXPECT_EQ(files.at("home/app").mode, 0040750U);
+  EXPECT_EQ(files.at("home/app").uid, 1000U);
+  EXPECT_EQ(files.at("home/app").gid, 1001U);
+  EXPECT_EQ(files.at("home/app/deep").uid, 0U);
+  EXPECT_EQ(files.at("remade").mode, 0040711U);
+  EXPECT_EQ(files.at("new").mode, 0040755U);
+  EXPECT_EQ(files.at("tmp/x").content, "x");
+  // Where nothing is below, the layer stays as it is; both files are there, and both images
+  // resolve.
+  const Result<Image> single = store_.Pull("oci:" + layout.path() + ":s/alone:1", {});
+  ASSERT_TRUE(single) << single.error().ToString();
+  EXPECT_EQ(testing::ReadErofs(*ReadFile(single->layers[0].path, 1 << 24)).at("tmp").mode,
+            0040755U);
+  EXPECT_NE(single->layers[0].path, image->layers[2].path);
+  EXPECT_EQ(store_.Resolve("s/x:1")->layers[2].path, image->layers[2].path);
+  EXPECT_FALSE(store_.Pull("oci:" + layout.path() + ":s/x:1", {})->is_new);
+}
+
 TEST_F(StoreTest, ImageIsFoundByNameIdAndPrefix) {
   LayoutMaker layout(directory_ / "layout");
   const auto made = layout.AddImage({Tar("x")});
