@@ -25,9 +25,9 @@ rm -rf "$TMUX_TMPDIR"
 
 TEST_F(TerminalTest, ASessionIsLikeAnyShells) {
   const Ended ended = Session(R"(
-wait_for 'host> '
+wait_for '^host>'
 keys 'hull run --rm -it -e PS1="box> " sample/busybox sh' Enter
-wait_for '^box> '
+wait_for '^box>'
 keys 'tty; stty size; echo term $TERM' Enter
 wait_for 'term xterm'
 screen | grep -q '^/dev/pts/0' && echo has-terminal
@@ -40,7 +40,7 @@ keys C-c
 keys 'echo after $?' Enter
 wait_for 'after 130' && echo interrupted
 keys 'exit 5' Enter
-wait_for 'host> $'
+wait_for '^host>$'
 keys 'echo code $?; stty -a | grep -o " icanon"' Enter
 wait_for 'code 5' && echo exit-code
 wait_for '^ icanon' && echo terminal-restored
