@@ -74,7 +74,7 @@ Status Finish(int stream, PumpDirection direction, const Stopped& stopped) {
       [[maybe_unused]] const ssize_t ignored = send(stream, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     }
     shutdown(stream, SHUT_RDWR);
-    if (stopped.error_number != EPIPE && stopped.error_number != EIO) {
+    if (stopped.error_number != EIO) {
       return Fail(Error::FromErrno(stopped.error_number, "write the container's output"));
     }
   }

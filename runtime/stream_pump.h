@@ -24,8 +24,9 @@ enum class PumpDirection {
 
 // Starts copying. `stream` is the guest's side and is shared with another pump in the case of a
 // terminal; `user_fd` stays the caller's. `done` is posted to `io` when the source has ended or an
-// end has failed; its Status has an error only when the user's side failed (other than by being
-// closed). The thread is detached: it may stay blocked in reading the user's input until the
+// end has failed; its Status has an error only when the user's side failed; that of a reader who
+// has gone has EPIPE as its error_number(). The thread is detached: it may stay blocked in
+// reading the user's input until the
 // process ends.
 void StartPump(boost::asio::io_context& io, std::shared_ptr<UniqueFd> stream, int user_fd,
                PumpDirection direction, std::function<void(Status)> done);

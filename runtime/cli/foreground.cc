@@ -86,7 +86,13 @@ Status Foreground::OpenStreams() {
 void Foreground::StartPumps() {
   const auto output_done = [this](Status status) {
     --outputs_open_;
-    if (!status && !output_error_) output_error_ = std::move(status).error();
+    if (status) return;
+    // Whoever read the output has read enough: no fault, but the end of any program in a pipeline.
+    if (status.error().error_number() == EPIPE) {
+      reader_gone_ = true;
+    } else if (!output_error_) {
+      output_error_ = std::move(status).error();
+    }
   };
   const bool raw = plan_.options.terminal && plan_.options.interactive;
   if (raw) raw_mode_.emplace(STDIN_FILENO);
@@ -129,7 +135,8 @@ Result<ForegroundResult> Foreground::AwaitEnd() {
   if (!*exit_)
     return Fail(sandbox_.Explain(std::move(*exit_).error()).Within("while the container ran"));
   if (output_error_) return Fail(*output_error_);
-  return ForegroundResult{(*exit_)->exit_code, (*exit_)->out_of_memory};
+  const int exit_code = reader_gone_ ? kExitSignalBase + SIGPIPE : (*exit_)->exit_code;
+  return ForegroundResult{exit_code, (*exit_)->out_of_memory};
 }
 
 bool Foreground::WantsOut(int number) {

@@ -70,6 +70,7 @@ class Foreground {
   std::optional<RawMode> raw_mode_;
   int outputs_open_ = 0;
   std::optional<Error> output_error_;
+  bool reader_gone_ = false;  // of stdout or stderr
   bool running_ = false;
   bool forced_ = false;
   int cancel_signal_ = 0;
