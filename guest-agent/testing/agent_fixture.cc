@@ -162,6 +162,20 @@ Status AgentProcess::UseGuest(const std::string& vsock, const std::string& layer
   return {};
 }
 
+// The guest's own crun, from its root image in this build tree, or else this machine's.
+std::string AgentProcess::FindCrun() {
+  if (const char* crun = std::getenv("HULL_TEST_CRUN")) return crun;
+  const std::string image = ProgramDirectory() + "/../lib/hull/guest.erofs";
+  guest_root_ = directory_ + "/guest";
+  ::mkdir(guest_root_.c_str(), 0755);
+  if (::access(image.c_str(), R_OK) == 0 &&
+      Shell("mount -o loop,ro " + image + " " + guest_root_) == 0) {
+    return guest_root_ + "/usr/bin/crun";
+  }
+  guest_root_.clear();
+  return "/usr/bin/crun";
+}
+
 Status AgentProcess::Make() {
   char name[] = "/run/hull-conformance-XXXXXX";
   if (::mkdtemp(name) == nullptr) return FailErrno("make a directory");
@@ -174,6 +188,7 @@ Status AgentProcess::Make() {
         Output("losetup --find --show --read-only " + directory_ + "/" + layer + ".erofs"));
     if (!layers_.back().starts_with("/dev/loop")) return Fail(ErrorCode::kFailed, "no loop device");
   }
+  const std::string crun = FindCrun();
   pid_ = ::fork();
   if (pid_ == 0) {
     // A mount namespace of its own, so that nothing of the agent's stays mounted.
@@ -181,9 +196,8 @@ Status AgentProcess::Make() {
     ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
     const std::string agent = ProgramDirectory() + "/hull-agent";
     const std::string state = directory_ + "/state";
-    const char* crun = std::getenv("HULL_TEST_CRUN");
     ::execl(agent.c_str(), "hull-agent", "--listen-unix", sockets_.c_str(), "--state",
-            state.c_str(), "--crun", crun != nullptr ? crun : "/usr/bin/crun", nullptr);
+            state.c_str(), "--crun", crun.c_str(), nullptr);
     ::_exit(127);
   }
   for (int i = 0; i < 500; ++i) {
@@ -198,6 +212,7 @@ void AgentProcess::Stop() {
   ::kill(pid_, SIGKILL);
   ::waitpid(pid_, nullptr, 0);
   for (const std::string& layer : layers_) Shell("losetup --detach " + layer);
+  if (!guest_root_.empty()) Shell("umount " + guest_root_);
   Shell("rm -rf " + directory_);
 }
 

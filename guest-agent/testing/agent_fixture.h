@@ -41,11 +41,13 @@ class AgentProcess {
 
  private:
   Status Make();
+  std::string FindCrun();
   Status UseGuest(const std::string& vsock, const std::string& layers);
 
   std::string directory_;
   std::string sockets_;
   std::string vsock_;
+  std::string guest_root_;  // where the guest's root image is mounted, for its crun; may be empty
   std::vector<std::string> layers_;
   pid_t pid_ = -1;
 };
