@@ -245,6 +245,16 @@ TEST_F(TemporaryHost, SweepKeepsARecordedContainerThatNeverStarted) {
   EXPECT_EQ(SweepDeadSandboxes(layout_, "").value(), 1);
   EXPECT_TRUE(Exists(layout_.ContainerDirectory(Id('a'))));
 }
+TEST_F(TemporaryHost, SweepRemovesWhatARebootLeft) {
+  ASSERT_TRUE(MakeDirectories(layout_.ContainerDirectory(Id('a')), 0700));
+  ASSERT_TRUE(WriteFileAtomically(layout_.ContainerDirectory(Id('a')) + "/scratch.img", "x", 0600));
+  ASSERT_TRUE(MakeDirectories(layout_.ContainerDirectory(Id('b')), 0700));
+  ASSERT_TRUE(
+      WriteFileAtomically(layout_.ContainerDirectory(Id('b')) + "/container.json", "x", 0600));
+  EXPECT_EQ(SweepDeadSandboxes(layout_, "").value(), 1);
+  EXPECT_FALSE(Exists(layout_.ContainerDirectory(Id('a'))));
+  EXPECT_TRUE(Exists(layout_.ContainerDirectory(Id('b'))));
+}
 TEST_F(TemporaryHost, NamesAreUniqueWhileTheirContainersAreThere) {
   Result<SandboxDirectory> directory = SandboxDirectory::Create(layout_, Id('a'));
   ASSERT_TRUE(ClaimName(layout_, "web", Id('a')));

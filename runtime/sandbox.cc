@@ -36,8 +36,9 @@ constexpr milliseconds kEndNotice{3000};
 
 std::string KernelCommandLine(bool debug) {
   // DAX: the guest's root is read in place, from pages that all VMs share.
-  // swiotlb: above 4 GiB of memory Linux would set 64 MiB aside for devices that no virtual machine has.
-  // The rest makes boot leave memory alone; kernel-config/README.md has what each word is worth.
+  // swiotlb: above 4 GiB of memory Linux would set 64 MiB aside for devices that no virtual machine
+  // has. The rest makes boot leave memory alone; kernel-config/README.md has what each word is
+  // worth.
   std::string line =
       "root=/dev/pmem0 rootfstype=erofs rootflags=dax=always ro rootwait=5 swiotlb=noforce "
       "noreplace-smp percpu_alloc=page tsc=reliable rcupdate.rcu_expedited=1";

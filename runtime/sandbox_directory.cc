@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -94,6 +95,22 @@ Status ClearDeadSandbox(const HostLayout& layout, std::string_view id) {
   return RemoveFlatDirectory(run_path);
 }
 
+// Calls `visit` with the open directory and each entry that is a container's id. No directory, no
+// calls.
+Status ForEachId(const std::string& path,
+                 const std::function<void(int directory, const std::string& id)>& visit) {
+  const Directory directory(opendir(path.c_str()));
+  if (!directory) {
+    if (errno == ENOENT) return {};
+    return FailErrno("open {}", path);
+  }
+  while (const dirent* entry = readdir(directory.get())) {
+    const std::string id(entry->d_name);
+    if (IsContainerId(id)) visit(dirfd(directory.get()), id);
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<SandboxDirectory> SandboxDirectory::Create(const HostLayout& layout, std::string_view id) {
@@ -135,25 +152,29 @@ Status SandboxDirectory::Remove(Keep keep) {
 }
 
 Result<int> SweepDeadSandboxes(const HostLayout& layout, std::string_view except) {
-  const Directory directory(opendir(layout.run_root.c_str()));
-  if (!directory) {
-    if (errno == ENOENT) return 0;
-    return FailErrno("open {}", layout.run_root);
-  }
   int cleared = 0;
-  while (const dirent* entry = readdir(directory.get())) {
-    const std::string id(entry->d_name);
-    if (id == except || !IsContainerId(id)) continue;
-    const UniqueFd fd(openat(dirfd(directory.get()), id.c_str(),
-                             O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!fd.valid() || Lock(fd.get()) != LockOutcome::kLocked) continue;
-    const Status status = ClearDeadSandbox(layout, id);
+  const auto count = [&cleared](std::string_view id, const Status& status) {
     if (status) {
       ++cleared;
     } else {
       log::Warn("cannot clear away the dead sandbox {}: {}", id, status.error().ToString());
     }
-  }
+  };
+  HULL_TRY(ForEachId(layout.run_root, [&](int directory, const std::string& id) {
+    if (id == except) return;
+    const UniqueFd fd(
+        openat(directory, id.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!fd.valid() || Lock(fd.get()) != LockOutcome::kLocked) return;
+    count(id, ClearDeadSandbox(layout, id));
+  }));
+  HULL_TRY(ForEachId(layout.ContainersDirectory(), [&](int directory, const std::string& id) {
+    // With a record it is kept. Its run directory is made first and removed last: without one it is
+    // dead.
+    if (faccessat(directory, fmt::format("{}/{}", id, kContainerFile).c_str(), F_OK, 0) == 0)
+      return;
+    if (access(layout.RunDirectory(id).c_str(), F_OK) == 0) return;
+    count(id, RemoveFlatDirectory(layout.ContainerDirectory(id)));
+  }));
   return cleared;
 }
 

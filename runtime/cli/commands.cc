@@ -12,9 +12,10 @@ namespace {
 constexpr std::array kCommands = {
     Command{"run", "Run a command in a new container in its own virtual machine",
             "[OPTIONS] IMAGE [COMMAND] [ARG...]", kExitHullFailed, true, DeclareRun},
-    Command{"pull", "Get an image from a registry, a layout or an archive", "[OPTIONS] IMAGE", kExitFailed, false,
-            DeclarePull},
-    Command{"images", "List images", "[OPTIONS] [REPOSITORY[:TAG]]", kExitFailed, false, DeclareImages},
+    Command{"pull", "Get an image from a registry, a layout or an archive", "[OPTIONS] IMAGE",
+            kExitFailed, false, DeclarePull},
+    Command{"images", "List images", "[OPTIONS] [REPOSITORY[:TAG]]", kExitFailed, false,
+            DeclareImages},
     Command{"rm", "Remove stopped containers", "CONTAINER [CONTAINER...]", kExitFailed, false,
             DeclareRm},
     Command{"check", "Say what this host can do, and what to change", "[OPTIONS]", kExitFailed,

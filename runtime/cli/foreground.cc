@@ -5,6 +5,8 @@
 
 #include <utility>
 
+#include <boost/asio/steady_timer.hpp>
+
 #include "runtime/cli/command.h"
 #include "runtime/stream_pump.h"
 #include "vmm/base/file.h"
@@ -21,6 +23,7 @@ constexpr seconds kReadyDeadline{120};
 // This many interrupts within this time end the sandbox whatever the guest does.
 constexpr int kForceInterrupts = 3;
 constexpr seconds kForceWithin{2};
+constexpr seconds kDrainAfterFailure{2};
 
 }  // namespace
 
@@ -31,7 +34,10 @@ Foreground::Foreground(boost::asio::io_context& io, Sandbox& sandbox, SignalSour
 }
 
 Result<ForegroundResult> Foreground::Run() {
-  const auto explain = [this](Error error) { return Fail(sandbox_.Explain(std::move(error))); };
+  const auto explain = [this](Error error) {
+    raw_mode_.reset();  // so that the error is printed as it should be
+    return Fail(sandbox_.Explain(std::move(error)));
+  };
   HULL_TRY(sandbox_.WaitReady(kReadyDeadline));
   phases_.Mark("agent ready");
   Result<agent::v1::ConnectResponse> connected = sandbox_.agent().Connect();
@@ -124,8 +130,10 @@ Status Foreground::StartContainer() {
 }
 
 Result<ForegroundResult> Foreground::AwaitEnd() {
-  // After the end of the VM the streams end by themselves: what had arrived is still delivered.
-  while (!forced_ && (!exit_ || outputs_open_ > 0)) io_.run_one();
+  while (!forced_ && !exit_) io_.run_one();
+  // A process that has ended has closed its output. When the machine has ended instead, its streams
+  // end with it; an agent that only broke its connection gets no more than a moment for them.
+  if (!forced_ && exit_) DrainOutput(*exit_ ? std::nullopt : std::optional(kDrainAfterFailure));
   raw_mode_.reset();
   if (forced_) {
     return Fail(ErrorCode::kCancelled, "interrupted {} times: ended the sandbox by force",
@@ -137,6 +145,19 @@ Result<ForegroundResult> Foreground::AwaitEnd() {
   if (output_error_) return Fail(*output_error_);
   const int exit_code = reader_gone_ ? kExitSignalBase + SIGPIPE : (*exit_)->exit_code;
   return ForegroundResult{exit_code, (*exit_)->out_of_memory};
+}
+
+void Foreground::DrainOutput(std::optional<seconds> limit) {
+  bool late = false;
+  boost::asio::steady_timer timer(io_);
+  if (limit) {
+    timer.expires_after(*limit);
+    timer.async_wait([&late](boost::system::error_code error) { late = !error; });
+  }
+  while (!forced_ && !late && outputs_open_ > 0) io_.run_one();
+  timer.cancel();
+  // Let the cancelled timer's handler run before `late` is gone.
+  io_.poll();
 }
 
 bool Foreground::WantsOut(int number) {

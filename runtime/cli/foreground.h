@@ -2,6 +2,7 @@
 // end is the end of `hull run`. This process is the sandbox's supervisor.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -52,6 +53,8 @@ class Foreground {
   void StartPumps();
   Status StartContainer();
   Result<ForegroundResult> AwaitEnd();
+  // Until both outputs have ended, at most `limit`.
+  void DrainOutput(std::optional<std::chrono::seconds> limit);
   void OnSignal(int number);
   void Forward(int number);
   bool WantsOut(int number);

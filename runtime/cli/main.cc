@@ -1,5 +1,6 @@
 // hull: the command line. Parses the flags before the command, then hands over to the command
 // alone.
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -86,7 +87,17 @@ bool TakeGlobal(int argc, char** argv, int& index, std::string_view name, std::s
   return true;
 }
 
+// With one of the three standard descriptors closed, the next file opened would be taken for it.
+void OpenStandardDescriptors() {
+  int fd = 0;
+  do {
+    fd = open("/dev/null", O_RDWR);
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) close(fd);
+}
+
 int Main(int argc, char** argv) {
+  OpenStandardDescriptors();
   log::Start("hull", log::Level::kWarn);
   // A closed pipe is an error of one write, not the end of hull and its virtual machine.
   signal(SIGPIPE, SIG_IGN);

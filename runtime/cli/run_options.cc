@@ -128,7 +128,8 @@ Result<RunRequest> InterpretRunFlags(const RunFlags& flags, const std::vector<st
   if (!flags.virtual_cpus.empty()) {
     HULL_ASSIGN_WITHIN("--vcpus", const uint64_t nano, ParseNanoCpus(flags.virtual_cpus));
     if (nano % kNanoPerCpu != 0) {
-      return Fail(ErrorCode::kInvalidArgument, "--vcpus: '{}' is not a whole number", flags.virtual_cpus);
+      return Fail(ErrorCode::kInvalidArgument, "--vcpus: '{}' is not a whole number",
+                  flags.virtual_cpus);
     }
     container.virtual_cpus = nano / kNanoPerCpu;
   }
