@@ -10,9 +10,10 @@ namespace hull {
 class Task {
  public:
   Task() = default;
+  // Implicit: written as a lambda at the call. Never chosen for a Task.
   template <typename F>
     requires(!std::is_same_v<std::remove_cvref_t<F>, Task> && std::is_invocable_v<F&>)
-  Task(F&& function)  // NOLINT(google-explicit-constructor): written as a lambda at the call
+  Task(F&& function)  // NOLINT(google-explicit-constructor,bugprone-forwarding-reference-overload)
       : body_(std::make_unique<Body<std::decay_t<F>>>(std::forward<F>(function))) {}
 
   explicit operator bool() const { return body_ != nullptr; }

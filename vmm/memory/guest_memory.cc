@@ -102,7 +102,7 @@ Status GuestMemory::MapFile(GuestAddress at, int fd, uint64_t file_offset, uint6
                 file_offset, file_bytes);
   }
   // Regions end on a page, so rounding up stays inside.
-  const uint64_t mapped_bytes = *CheckedAlignUp(size_bytes, kPageBytes);
+  const uint64_t mapped_bytes = (size_bytes + kPageBytes - 1) & ~(kPageBytes - 1);
   const bool is_shared = region->access == GuestAccess::kReadOnly;
   const int protection = is_shared ? PROT_READ : PROT_READ | PROT_WRITE;
   const int flags = MAP_FIXED | (is_shared ? MAP_SHARED : MAP_PRIVATE | MAP_NORESERVE);
@@ -111,7 +111,7 @@ Status GuestMemory::MapFile(GuestAddress at, int fd, uint64_t file_offset, uint6
       MAP_FAILED) {
     return FailErrno("map {} bytes of a file", size_bytes);
   }
-  if (is_shared) shared_files_.push_back(*GuestRange::Make(at, mapped_bytes));
+  if (is_shared) shared_files_.push_back(GuestRange::Make(at, mapped_bytes).value_or(GuestRange()));
   return {};
 }
 
@@ -141,7 +141,7 @@ Status GuestMemory::Initialize(GuestAddress at, std::span<const std::byte> data)
     return Fail(ErrorCode::kInvalidArgument, "no guest memory at {:#x} for {} bytes", at.value(),
                 data.size());
   }
-  const GuestRange range = *GuestRange::Make(at, data.size());
+  const GuestRange range = GuestRange::Make(at, data.size()).value_or(GuestRange());
   if (std::ranges::any_of(shared_files_,
                           [&](const GuestRange& file) { return file.Overlaps(range); })) {
     return Fail(ErrorCode::kInvalidArgument, "at {:#x} a file is mapped read-only", at.value());

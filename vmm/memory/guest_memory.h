@@ -89,7 +89,7 @@ class GuestMemory {
   template <typename T>
     requires std::is_trivially_copyable_v<T>
   std::optional<T> ReadObject(GuestAddress at) const {
-    T object;
+    T object = {};
     if (!Read(at, std::as_writable_bytes(std::span(&object, 1)))) return std::nullopt;
     return object;
   }
@@ -104,9 +104,9 @@ class GuestMemory {
 
   struct Region {
     GuestRange range;
-    GuestAccess access;
+    GuestAccess access = GuestAccess::kReadOnly;
     // SAFETY: one mapping of range.size_bytes(), owned by this object until it goes.
-    std::byte* data;
+    std::byte* data = nullptr;
   };
 
   // The region that holds all of the piece, or null.

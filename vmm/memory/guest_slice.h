@@ -40,7 +40,7 @@ class GuestSlice {
   template <typename T>
     requires std::is_trivially_copyable_v<T>
   T ReadObject(uint64_t offset) const {
-    T object;
+    T object = {};
     Read(offset, std::as_writable_bytes(std::span(&object, 1)));
     return object;
   }

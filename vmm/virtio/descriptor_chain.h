@@ -60,7 +60,7 @@ class ChainReader final : public ChainCursor {
     requires std::is_trivially_copyable_v<T>
   std::optional<T> ReadObject() {
     if (remaining_bytes() < sizeof(T)) return std::nullopt;
-    T object;
+    T object = {};
     Read(std::as_writable_bytes(std::span(&object, 1)));
     return object;
   }

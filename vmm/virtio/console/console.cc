@@ -6,6 +6,8 @@
 #include <array>
 #include <utility>
 
+#include "vmm/base/check.h"
+
 namespace hull {
 namespace {
 
@@ -40,7 +42,8 @@ size_t Console::SendInput(std::string_view data) {
       data.substr(0, std::min(data.size(), kMaximumInputBytes - input_.size()));
   input_.append(taken);
   if (receive_) {
-    if (Status delivered = DeliverInput(); !delivered) driver_->NeedsReset(delivered.error());
+    if (Status delivered = DeliverInput(*receive_); !delivered)
+      driver_->NeedsReset(delivered.error());
   }
   return taken.size();
 }
@@ -62,11 +65,12 @@ Status Console::Activate(Activation activation) {
   receive_ = std::move(activation.queues[kReceiveIndex]);
   transmit_ = std::move(activation.queues[kTransmitIndex]);
   driver_ = activation.driver;
-  return DeliverInput();
+  return DeliverInput(*receive_);
 }
 
 Status Console::OnQueueNotified(QueueIndex queue) {
-  return queue == kReceiveQueue ? DeliverInput() : DrainOutput(queue);
+  HULL_CHECK(receive_ && transmit_);  // only an active device is notified
+  return queue == kReceiveQueue ? DeliverInput(*receive_) : DrainOutput(queue);
 }
 
 void Console::Reset(Task done) {
@@ -99,7 +103,7 @@ Status Console::DrainOutput(QueueIndex queue) {
 }
 
 void Console::Keep(ChainReader& reader) {
-  std::array<std::byte, kChunkBytes> chunk;
+  std::array<std::byte, kChunkBytes> chunk;  // NOLINT(*-member-init): Read tells how much is set
   while (reader.remaining_bytes() > 0 && reader.position_bytes() < kMaximumWriteBytes) {
     const std::span<const std::byte> data(chunk.data(), reader.Read(chunk));
     bytes_from_guest_.Add(data.size());
@@ -112,18 +116,18 @@ void Console::Keep(ChainReader& reader) {
   bytes_cut_.Add(reader.remaining_bytes());
 }
 
-Status Console::DeliverInput() {
+Status Console::DeliverInput(VirtQueue& receive) {
   size_t delivered = 0;
   while (delivered < input_.size()) {
-    HULL_ASSIGN(std::optional<DescriptorChain> chain, receive_->Pop());
+    HULL_ASSIGN(std::optional<DescriptorChain> chain, receive.Pop());
     if (!chain) break;
     const std::string_view rest = std::string_view(input_).substr(delivered);
     delivered += chain->writer().Write(std::as_bytes(std::span(rest)));
-    receive_->Complete(std::move(*chain));
+    receive.Complete(std::move(*chain));
   }
   input_.erase(0, delivered);
   bytes_to_guest_.Add(delivered);
-  receive_->NotifyGuest();
+  receive.NotifyGuest();
   return {};
 }
 

@@ -55,7 +55,7 @@ class Console final : public VirtioDevice {
  private:
   Status DrainOutput(QueueIndex queue);
   void Keep(ChainReader& reader);
-  Status DeliverInput();
+  Status DeliverInput(VirtQueue& receive);
 
   const Sink sink_;
   std::optional<VirtQueue> receive_;   // to the guest; while active
