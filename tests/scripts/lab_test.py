@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 _HERE = os.path.dirname(os.path.realpath(__file__))
 _LAB = os.path.join(_HERE, "..", "..", "scripts", "lab")
-_DEADLINE = 120
+_DEADLINE = 300
 
 
 def lab(*words: str, **options) -> subprocess.CompletedProcess:
