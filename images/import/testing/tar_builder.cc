@@ -44,7 +44,7 @@ TarBuilder& TarBuilder::Add(const TarEntry& entry) {
     archive_entry_xattr_add_entry(header, name.c_str(), value.data(), value.size());
   }
   const auto size = static_cast<int64_t>(entry.content.size());
-  archive_entry_set_size(header, entry.claimed_size < 0 ? size : entry.claimed_size);
+  archive_entry_set_size(header, size);
   HULL_CHECK(archive_write_header(writer_, header) >= ARCHIVE_WARN);
   if (size > 0)
     HULL_CHECK(archive_write_data(writer_, entry.content.data(), entry.content.size()) >= 0);
@@ -54,13 +54,6 @@ TarBuilder& TarBuilder::Add(const TarEntry& entry) {
 
 std::string TarBuilder::Finish() {
   archive_write_close(writer_);
-  archive_write_free(writer_);
-  writer_ = nullptr;
-  return std::move(tar_);
-}
-
-std::string TarBuilder::Abandon() {
-  archive_write_fail(writer_);
   archive_write_free(writer_);
   writer_ = nullptr;
   return std::move(tar_);

@@ -24,7 +24,6 @@ struct TarEntry {
   uint32_t device_major = 0;
   uint32_t device_minor = 0;
   std::map<std::string, std::string> xattrs = {};
-  int64_t claimed_size = -1;  // not -1: the size in the header, whatever the content's is
 };
 
 class TarBuilder {
@@ -49,8 +48,6 @@ class TarBuilder {
   }
   // The whole tar; the builder is used up.
   std::string Finish();
-  // What there is so far: without the rest of the last entry and without an end.
-  std::string Abandon();
 
  private:
   archive* writer_;
