@@ -103,8 +103,7 @@ void FuzzRequests(FuzzInput& input, Block& device) {
   DeviceHarness harness(device);
   HULL_CHECK(harness.Activate().has_value());
   bool stopped = false;
-  // Each chain takes at most some ten descriptors of the 128.
-  for (int requests = 0; !input.empty() && !stopped; ++requests) {
+  while (!input.empty() && !stopped) {
     SubmitRequest(input, harness.ring(0));
     stopped = !harness.Notify(0);
     while (const auto used = harness.ring(0).TakeUsed()) {
