@@ -154,11 +154,14 @@ Result<ImageName> ParseImageName(std::string_view text) {
 std::string FamiliarName(std::string_view full_name) {
   const std::string default_prefix = fmt::format("{}/", kDefaultDomain);
   if (!full_name.starts_with(default_prefix)) return std::string(full_name);
-  full_name.remove_prefix(default_prefix.size());
-  const std::string_view after = full_name.substr(std::min(kOfficial.size(), full_name.size()));
-  const bool is_official = full_name.starts_with(kOfficial) &&
+  std::string_view shown = full_name.substr(default_prefix.size());
+  const std::string_view after = shown.substr(std::min(kOfficial.size(), shown.size()));
+  const bool is_official = shown.starts_with(kOfficial) &&
                            after.substr(0, after.find('@')).find('/') == std::string_view::npos;
-  return std::string(is_official ? after : full_name);
+  if (is_official) shown = after;
+  // "docker.io/a.b/c" without its registry would name another one: a.b.
+  const Result<ImageName> again = ParseImageName(shown);
+  return std::string(again && again->Full() == full_name ? shown : full_name);
 }
 
 Result<Source> ParseSource(std::string_view text) {

@@ -51,6 +51,7 @@ INSTANTIATE_TEST_SUITE_P(
         GoodCase{std::string("busybox:1@") + kDigest,
                  std::string("docker.io/library/busybox@") + kDigest,
                  std::string("busybox@") + kDigest},
+        GoodCase{"docker.io/a.b/c", "docker.io/a.b/c:latest", "docker.io/a.b/c:latest"},
         GoodCase{"docker.io/library/a/b", "docker.io/library/a/b:latest", "library/a/b:latest"}));
 
 class BadName : public ::testing::TestWithParam<std::string> {};
