@@ -61,7 +61,7 @@ class HullRunTest : public testing::Test {
         << R"({"architecture":"amd64","os":"linux","config":{"Cmd":["echo","from the image"]},)"
         << R"("rootfs":{"type":"layers","diff_ids":[")" << layer << R"("]}})";
     std::ofstream(paths.Blob(manifest)) << "{}";
-    std::ofstream(paths.ImageFile(id)) << images::EncodeImageRecord({id, manifest, {layer}, {}});
+    std::ofstream(paths.ImageFile(id)) << images::EncodeImageRecord({id, manifest, {layer}, {""}});
     std::ofstream(paths.Names()) << images::EncodeNames(
         {{"docker.io/library/test:latest", {id, manifest}}});
   }
