@@ -161,7 +161,8 @@ std::string FamiliarName(std::string_view full_name) {
   if (is_official) shown = after;
   // "docker.io/a.b/c" without its registry would name another one: a.b.
   const Result<ImageName> again = ParseImageName(shown);
-  return std::string(again && again->Full() == full_name ? shown : full_name);
+  const bool same = again && (again->Full() == full_name || again->Repository() == full_name);
+  return std::string(same ? shown : full_name);
 }
 
 Result<Source> ParseSource(std::string_view text) {
