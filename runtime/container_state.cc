@@ -1,7 +1,5 @@
 #include "runtime/container_state.h"
 
-#include <time.h>
-
 #include <array>
 
 #include <boost/json/object.hpp>
@@ -79,12 +77,12 @@ class Reader {
 
 }  // namespace
 
-std::string_view ContainerStatusName(ContainerStatus status) {
+std::string_view OldContainerStatusName(OldContainerStatus status) {
   return kStatusNames[static_cast<size_t>(status)];
 }
 
-std::string WriteContainerState(const ContainerState& state) {
-  const std::string_view status = ContainerStatusName(state.status);
+std::string WriteOldContainerState(const OldContainerState& state) {
+  const std::string_view status = OldContainerStatusName(state.status);
   json::object document{
       {"version", kContainerStateVersion},
       {"id", state.id},
@@ -104,7 +102,7 @@ std::string WriteContainerState(const ContainerState& state) {
   return json::serialize(document) + "\n";
 }
 
-Result<ContainerState> ParseContainerState(std::string_view text) {
+Result<OldContainerState> ParseOldContainerState(std::string_view text) {
   json::error_code error;
   const json::value document = json::parse(json::string_view(text.data(), text.size()), error);
   if (error || !document.is_object()) return Fail(ErrorCode::kCorrupt, "not a container's state");
@@ -115,7 +113,7 @@ Result<ContainerState> ParseContainerState(std::string_view text) {
                       fmt::format("a container's state of version {}, from a newer hull", version))
                     .WithHint("use the hull that made it"));
   }
-  ContainerState state;
+  OldContainerState state;
   state.id = reader.Text("id");
   state.name = reader.Text("name");
   state.image = reader.Text("image");
@@ -124,7 +122,7 @@ Result<ContainerState> ParseContainerState(std::string_view text) {
   bool known = false;
   for (size_t i = 0; i < kStatusNames.size(); ++i) {
     if (kStatusNames[i] != status) continue;
-    state.status = static_cast<ContainerStatus>(i);
+    state.status = static_cast<OldContainerStatus>(i);
     known = true;
   }
   state.remove_at_exit = reader.Bool("remove_at_exit");
@@ -139,12 +137,6 @@ Result<ContainerState> ParseContainerState(std::string_view text) {
     return Fail(ErrorCode::kCorrupt, "not a container's state");
   }
   return state;
-}
-
-int64_t NowNs() {
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
 }  // namespace hull

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "runtime/container_record.h"
 #include "runtime/process_identity.h"
 #include "vmm/base/result.h"
 
@@ -15,16 +16,16 @@ namespace hull {
 
 inline constexpr uint64_t kContainerStateVersion = 1;
 
-enum class ContainerStatus { kCreating, kCreated, kRunning, kStopped };
+enum class OldContainerStatus { kCreating, kCreated, kRunning, kStopped };
 
-std::string_view ContainerStatusName(ContainerStatus status);
+std::string_view OldContainerStatusName(OldContainerStatus status);
 
-struct ContainerState {
+struct OldContainerState {
   std::string id;
   std::string name;
   std::string image;  // as the user named it
   std::string image_id;
-  ContainerStatus status = ContainerStatus::kCreating;
+  OldContainerStatus status = OldContainerStatus::kCreating;
   // Nothing of it is to stay when it has ended (--rm).
   bool remove_at_exit = false;
   // CLOCK_REALTIME nanoseconds; 0: not yet.
@@ -37,15 +38,12 @@ struct ContainerState {
   std::optional<ProcessIdentity> supervisor;
   std::optional<ProcessIdentity> vmm;
 
-  bool operator==(const ContainerState&) const = default;
+  bool operator==(const OldContainerState&) const = default;
 };
 
-std::string WriteContainerState(const ContainerState& state);
+std::string WriteOldContainerState(const OldContainerState& state);
 
 // kCorrupt: not such a document; kUnsupported: of a newer version.
-Result<ContainerState> ParseContainerState(std::string_view text);
-
-// CLOCK_REALTIME.
-int64_t NowNs();
+Result<OldContainerState> ParseOldContainerState(std::string_view text);
 
 }  // namespace hull

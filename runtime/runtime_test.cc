@@ -50,28 +50,28 @@ TEST(ContainerId, IsRandomHexadecimal) {
 }
 
 TEST(ContainerStateDocument, ReadsBackWhatWasWritten) {
-  ContainerState state;
+  OldContainerState state;
   state.id = Id('a');
   state.name = "n";
   state.image = "image \"quoted\"";
-  state.status = ContainerStatus::kStopped;
+  state.status = OldContainerStatus::kStopped;
   state.remove_at_exit = true;
   state.created_at_ns = 1'700'000'000'000'000'000;
   state.exit_code = 137;
   state.out_of_memory = true;
   state.supervisor = ProcessIdentity{12, 34567};
-  EXPECT_EQ(ParseContainerState(WriteContainerState(state)).value(), state);
+  EXPECT_EQ(ParseOldContainerState(WriteOldContainerState(state)).value(), state);
   state.exit_code.reset();
   state.supervisor.reset();
   state.vmm = ProcessIdentity{1, 18446744073709551615ULL >> 1U};
-  EXPECT_EQ(ParseContainerState(WriteContainerState(state)).value(), state);
+  EXPECT_EQ(ParseOldContainerState(WriteOldContainerState(state)).value(), state);
 }
 TEST(ContainerStateDocument, OthersAreRefused) {
   for (const char* text :
        {"", "[]", "{}", "{\"version\":1}", "nonsense", "{\"version\":0,\"id\":\"x\"}"}) {
-    EXPECT_FALSE(ParseContainerState(text)) << text;
+    EXPECT_FALSE(ParseOldContainerState(text)) << text;
   }
-  const Result<ContainerState> newer = ParseContainerState("{\"version\":2}");
+  const Result<OldContainerState> newer = ParseOldContainerState("{\"version\":2}");
   ASSERT_FALSE(newer);
   EXPECT_EQ(newer.error().code(), ErrorCode::kUnsupported);
 }
@@ -202,7 +202,7 @@ TEST_F(TemporaryHost, SweepRemovesTheDeadAndTheirMachine) {
   {
     Result<SandboxDirectory> dying = SandboxDirectory::Create(layout_, Id('a'));
     ASSERT_TRUE(dying);
-    ContainerState state;
+    OldContainerState state;
     state.id = Id('a');
     state.name = "n1";
     state.remove_at_exit = true;
@@ -222,16 +222,17 @@ TEST_F(TemporaryHost, SweepRemovesTheDeadAndTheirMachine) {
 TEST_F(TemporaryHost, SweepRecordsAKeptContainerAsStopped) {
   {
     Result<SandboxDirectory> dying = SandboxDirectory::Create(layout_, Id('a'));
-    ContainerState state;
+    OldContainerState state;
     state.id = Id('a');
-    state.status = ContainerStatus::kRunning;
+    state.status = OldContainerStatus::kRunning;
     ASSERT_TRUE(dying->WriteState(state));
   }
   EXPECT_EQ(SweepDeadSandboxes(layout_, "").value(), 1);
   EXPECT_FALSE(Exists(layout_.RunDirectory(Id('a'))));
   const std::string record = layout_.ContainerDirectory(Id('a')) + "/container.json";
-  const ContainerState state = ParseContainerState(ReadFile(record, 1U << 20U).value()).value();
-  EXPECT_EQ(state.status, ContainerStatus::kStopped);
+  const OldContainerState state =
+      ParseOldContainerState(ReadFile(record, 1U << 20U).value()).value();
+  EXPECT_EQ(state.status, OldContainerStatus::kStopped);
   EXPECT_FALSE(state.exit_code) << "nobody saw it end";
   EXPECT_EQ(FindContainer(layout_, "aaaa").value(), Id('a'));
   EXPECT_TRUE(RemoveStoppedContainer(layout_, "aa"));

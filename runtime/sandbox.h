@@ -17,6 +17,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 
 #include "runtime/agent_client.h"
+#include "runtime/container_record.h"
 #include "runtime/device_layout.h"
 #include "runtime/host_layout.h"
 #include "runtime/sandbox_directory.h"
@@ -25,13 +26,6 @@
 #include "vmm/base/result.h"
 
 namespace hull {
-
-enum class StorageKind { kDisk, kTmpfs };
-
-struct StorageOptions {
-  StorageKind kind = StorageKind::kDisk;
-  uint64_t size_bytes = 0;  // 0: the default of its kind
-};
 
 struct SandboxSpec {
   std::string id;

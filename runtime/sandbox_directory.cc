@@ -66,10 +66,10 @@ LockOutcome Lock(int fd) {
   return LockOutcome::kLocked;
 }
 
-std::optional<ContainerState> ReadState(const std::string& path) {
+std::optional<OldContainerState> ReadState(const std::string& path) {
   Result<std::string> text = ReadFile(path, kMaxStateBytes);
   if (!text) return std::nullopt;
-  Result<ContainerState> state = ParseContainerState(*text);
+  Result<OldContainerState> state = ParseOldContainerState(*text);
   if (!state) return std::nullopt;
   return std::move(*state);
 }
@@ -77,16 +77,16 @@ std::optional<ContainerState> ReadState(const std::string& path) {
 // The run directory is locked by us: nobody else touches this sandbox.
 Status ClearDeadSandbox(const HostLayout& layout, std::string_view id) {
   const std::string run_path = layout.RunDirectory(id);
-  std::optional<ContainerState> state = ReadState(fmt::format("{}/{}", run_path, kStateFile));
+  std::optional<OldContainerState> state = ReadState(fmt::format("{}/{}", run_path, kStateFile));
   if (state && state->vmm) HULL_TRY(KillAndWait(*state->vmm, kKillTimeoutMs));
   const std::string container_path = layout.ContainerDirectory(id);
   const std::string record_path = fmt::format("{}/{}", container_path, kContainerFile);
   const bool recorded = access(record_path.c_str(), F_OK) == 0;
   if (state && !state->remove_at_exit && access(container_path.c_str(), F_OK) == 0) {
-    state->status = ContainerStatus::kStopped;
+    state->status = OldContainerStatus::kStopped;
     state->vmm.reset();
     state->supervisor.reset();
-    HULL_TRY(WriteFileAtomically(record_path, WriteContainerState(*state), 0600));
+    HULL_TRY(WriteFileAtomically(record_path, WriteOldContainerState(*state), 0600));
   } else if (state || !recorded) {
     // Without a state nothing was ever started in it; with a record it is a container to keep.
     HULL_TRY(RemoveFlatDirectory(container_path));
@@ -136,14 +136,14 @@ std::string SandboxDirectory::SocketPath(std::string_view name) const {
   return fmt::format("/proc/self/fd/{}/{}", run_fd_.get(), name);
 }
 
-Status SandboxDirectory::WriteState(const ContainerState& state) const {
+Status SandboxDirectory::WriteState(const OldContainerState& state) const {
   return WriteFileAtomically(fmt::format("{}/{}", run_path_, kStateFile),
-                             WriteContainerState(state), 0600);
+                             WriteOldContainerState(state), 0600);
 }
 
-Status SandboxDirectory::WriteRecord(const ContainerState& state) const {
+Status SandboxDirectory::WriteRecord(const OldContainerState& state) const {
   return WriteFileAtomically(fmt::format("{}/{}", container_path_, kContainerFile),
-                             WriteContainerState(state), 0600);
+                             WriteOldContainerState(state), 0600);
 }
 
 Status SandboxDirectory::Remove(Keep keep) {

@@ -38,9 +38,9 @@ class SandboxDirectory {
   // in this process while this object lives.
   std::string SocketPath(std::string_view name) const;
 
-  Status WriteState(const ContainerState& state) const;
+  Status WriteState(const OldContainerState& state) const;
   // container.json, for a container that is kept.
-  Status WriteRecord(const ContainerState& state) const;
+  Status WriteRecord(const OldContainerState& state) const;
 
   enum class Keep { kNothing, kContainer };
   Status Remove(Keep keep);

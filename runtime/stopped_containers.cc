@@ -58,7 +58,8 @@ Status RemoveStoppedContainer(const HostLayout& layout, std::string_view name_or
   }
   const std::string record = fmt::format("{}/{}", layout.ContainerDirectory(id), kContainerFile);
   Result<std::string> text = ReadFile(record, kMaxRecordBytes);
-  Result<ContainerState> state = text ? ParseContainerState(*text) : Fail(std::move(text).error());
+  Result<OldContainerState> state =
+      text ? ParseOldContainerState(*text) : Fail(std::move(text).error());
   HULL_TRY(RemoveContainerDirectory(layout, id));
   if (state) ReleaseName(layout, state->name);
   return {};

@@ -123,7 +123,7 @@ Status Foreground::StartContainer() {
   HULL_TRY(sandbox_.agent().Start(id_));
   running_ = true;
   plan_.state.started_at_ns = NowNs();
-  WriteState(ContainerStatus::kRunning);
+  WriteState(OldContainerStatus::kRunning);
   // The terminal may have changed since it was asked for.
   if (plan_.options.terminal) OnSignal(SIGWINCH);
   return {};
@@ -200,7 +200,7 @@ void Foreground::Forward(int number) {
   });
 }
 
-void Foreground::WriteState(ContainerStatus status) {
+void Foreground::WriteState(OldContainerStatus status) {
   plan_.state.status = status;
   if (const Status written = sandbox_.directory().WriteState(plan_.state); !written) {
     log::Warn("{}", written.error().ToString());

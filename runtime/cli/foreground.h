@@ -22,7 +22,7 @@ struct ForegroundPlan {
   ContainerOptions options;
   std::string oci_config;
   std::string user;
-  ContainerState state;  // as it will be recorded; id, name and image filled in
+  OldContainerState state;  // as it will be recorded; id, name and image filled in
 };
 
 // How it went, for the exit code and the record.
@@ -44,7 +44,7 @@ class Foreground {
   Result<ForegroundResult> Run();
 
   int cancel_signal() const { return cancel_signal_; }
-  const ContainerState& state() const { return plan_.state; }
+  const OldContainerState& state() const { return plan_.state; }
 
  private:
   Status Create();
@@ -58,7 +58,7 @@ class Foreground {
   void OnSignal(int number);
   void Forward(int number);
   bool WantsOut(int number);
-  void WriteState(ContainerStatus status);
+  void WriteState(OldContainerStatus status);
 
   boost::asio::io_context& io_;
   Sandbox& sandbox_;

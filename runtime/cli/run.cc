@@ -52,7 +52,7 @@ class Run {
   int Finish(Foreground& foreground, Result<ForegroundResult> result);
   int ExitCodeOf(const Error& error, int signal) const;
   void StopInOrder();
-  Status CleanUp(const ContainerState& state);
+  Status CleanUp(const OldContainerState& state);
   void FollowConsole();
   void ShowConsole();
 
@@ -61,7 +61,7 @@ class Run {
   PhaseLog phases_;
   boost::asio::io_context io_;
   SignalSource signals_;
-  ContainerState state_;
+  OldContainerState state_;
   ImageProcess process_;
   std::unique_ptr<Sandbox> sandbox_;
   boost::asio::steady_timer console_timer_;
@@ -172,8 +172,8 @@ int Run::Execute() {
 int Run::Finish(Foreground& foreground, Result<ForegroundResult> result) {
   int exit_code =
       result ? result->exit_code : ExitCodeOf(result.error(), foreground.cancel_signal());
-  ContainerState state = foreground.state();
-  state.status = ContainerStatus::kStopped;
+  OldContainerState state = foreground.state();
+  state.status = OldContainerStatus::kStopped;
   state.stopped_at_ns = NowNs();
   state.exit_code = exit_code;
   state.out_of_memory = result && result->out_of_memory;
@@ -214,7 +214,7 @@ void Run::StopInOrder() {
   if (sandbox_->agent().Shutdown(kShutdownGrace)) sandbox_->WaitEnded(kShutdownLimit);
 }
 
-Status Run::CleanUp(const ContainerState& state) {
+Status Run::CleanUp(const OldContainerState& state) {
   console_timer_.cancel();
   const bool keep = !state.remove_at_exit && state.started_at_ns != 0;
   if (!keep) {
@@ -223,7 +223,7 @@ Status Run::CleanUp(const ContainerState& state) {
     return {};
   }
   StopInOrder();
-  ContainerState record = state;
+  OldContainerState record = state;
   record.supervisor.reset();
   record.vmm.reset();
   HULL_TRY(sandbox_->directory().WriteRecord(record));
