@@ -100,7 +100,7 @@ struct ContainerRecord {
   ProcessOptions process;
   MachineOptions machine;
   LogOptions log;
-  std::vector<std::string> labels;       // "name=value", sorted, one for each name
+  std::vector<std::string> labels;  // "name=value", sorted, one for each name
   // All that was asked for, in the shape of docker's inspect: {"Config":{...},"HostConfig":{...}}.
   // For people alone: nothing is started from it.
   boost::json::object shown;
