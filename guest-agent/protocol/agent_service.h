@@ -16,4 +16,8 @@ inline constexpr uint32_t kAgentPort = 1024;
 inline constexpr uint32_t kStreamPort = 1025;
 inline constexpr uint32_t kPowerButtonPort = 1026;
 
+// Where the guest's root has a small static init (tini): an OCI configuration binds it into the
+// container, which then runs `/sbin/docker-init -- COMMAND...` (docker's --init).
+inline constexpr std::string_view kInitProgramPath = "/usr/lib/hull/init";
+
 }  // namespace hull::agent
