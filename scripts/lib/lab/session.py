@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import struct
@@ -18,6 +19,9 @@ _BOOT_SECONDS = 120
 _END_SECONDS = 5
 _CONSOLE_KEPT_BYTES = 64 << 10
 _CHUNK_BYTES = 1 << 20
+_TAIL_LINES = 30
+_MOST_TAIL_LINES = 200
+_CRASH = re.compile(r"sysrq: Trigger a crash|Kernel panic|\b(BUG|Oops|kernel BUG)\b")
 
 
 class Session:
@@ -205,7 +209,9 @@ class Session:
 
     def _console_tail(self) -> str:
         lines = self._console.decode("utf-8", "replace").replace("\r", "").splitlines()
-        return "\n".join(lines[-30:])
+        # A crash is explained by its first lines, however long the trace below them is.
+        crash = next((i for i, line in enumerate(lines) if _CRASH.search(line)), len(lines))
+        return "\n".join(lines[max(0, min(crash, len(lines) - _TAIL_LINES)):][:_MOST_TAIL_LINES])
 
 
 def _receive(channel: socket.socket) -> bytes:
