@@ -1,5 +1,4 @@
-// Splits a command line such as `run`'s: options first, then what is the container's, word for
-// word.
+// Splits a command line into options and what is none, by docker's rules.
 #pragma once
 
 #include <string>
@@ -11,17 +10,22 @@
 
 namespace hull::cli {
 
+// Whether options may come behind the first argument, too.
+enum class Mixed { kNo, kYes };
+
 struct SplitArguments {
-  // For CLI11; "--name=" is "--name" and an empty word, which CLI11 would otherwise take for no
-  // value.
+  // For CLI11, each as "--name=VALUE", so that no value is taken for an option. (An empty value:
+  // "--name" and an empty word, for CLI11 takes "--name=" for no value.)
   std::vector<std::string> options;
-  // From the first word that is neither option nor an option's value; a "--" before it is dropped.
+  // The words that are neither options nor an option's value; with Mixed::kNo all behind the first
+  // of them, word for word. The first "--" is dropped: all behind it is no option.
   std::vector<std::string> rest;
 };
 
 // By the options declared on `app`. kInvalidArgument, in docker's words: an unknown flag, a missing
 // value.
 Result<SplitArguments> SplitCommandLine(const CLI::App& app,
-                                        const std::vector<std::string>& arguments);
+                                        const std::vector<std::string>& arguments,
+                                        Mixed mixed = Mixed::kNo);
 
 }  // namespace hull::cli

@@ -74,13 +74,22 @@ int Check(const CheckFlags& flags, const GlobalOptions& global) {
   return can_run ? 0 : kExitFailed;
 }
 
-}  // namespace
-
 Action DeclareCheck(CLI::App& app, const GlobalOptions& global) {
   const auto flags = std::make_shared<CheckFlags>();
   app.add_option("--format", flags->format, "text or json")->type_name("FORMAT");
   app.add_flag("--no-boot", flags->no_boot, "Do not boot a guest to see whether KVM works");
   return [flags, &global](const std::vector<std::string>&) { return Check(*flags, global); };
 }
+
+}  // namespace
+
+extern const Command kCheck;
+constinit const Command kCheck = {
+    .name = "check",
+    .group = Group::kSystem,
+    .summary = "Say what this host can do, and what to change",
+    .arguments = "[OPTIONS]",
+    .declare = DeclareCheck,
+};
 
 }  // namespace hull::cli

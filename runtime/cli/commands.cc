@@ -7,37 +7,75 @@
 #include "vmm/base/file.h"
 
 namespace hull::cli {
+
+// Each is at the end of its own file.
+extern const Command kCheck;
+extern const Command kHelp;
+extern const Command kImages;
+extern const Command kPull;
+extern const Command kRm;
+extern const Command kRun;
+extern const Command kVersion;
+
 namespace {
 
 constexpr std::array kCommands = {
-    Command{"run", "Run a command in a new container in its own virtual machine",
-            "[OPTIONS] IMAGE [COMMAND] [ARG...]", kExitHullFailed, true, DeclareRun},
-    Command{"pull", "Get an image from a registry, a layout or an archive", "[OPTIONS] IMAGE",
-            kExitFailed, false, DeclarePull},
-    Command{"images", "List images", "[OPTIONS] [REPOSITORY[:TAG]]", kExitFailed, false,
-            DeclareImages},
-    Command{"rm", "Remove stopped containers", "CONTAINER [CONTAINER...]", kExitFailed, false,
-            DeclareRm},
-    Command{"check", "Say what this host can do, and what to change", "[OPTIONS]", kExitFailed,
-            false, DeclareCheck},
-    Command{"version", "Show the version", "", kExitFailed, false, DeclareVersion},
-    Command{"help", "Explain hull or one of its commands", "[COMMAND]", kExitFailed, false,
-            DeclareHelp},
+    &kRun,   &kPull, &kImages,   //
+    &kRm,                        // containers
+    &kCheck, &kHelp, &kVersion,  // the system
 };
 
-constexpr size_t kNameColumn = 12;
+constexpr std::array kFamilies = {
+    Family{"container", "Manage containers"},
+    Family{"image", "Manage images"},
+    Family{"system", "Manage hull"},
+};
+
+bool IsCalled(const Command& command, std::string_view name) {
+  if (command.name == name) return true;
+  const std::vector<std::string_view> aliases = AliasesOf(command);
+  return std::find(aliases.begin(), aliases.end(), name) != aliases.end();
+}
+
+const Command* FindByName(std::string_view name) {
+  const auto* const found = std::find_if(kCommands.begin(), kCommands.end(),
+                                         [&](const Command* it) { return IsCalled(*it, name); });
+  return found == kCommands.end() ? nullptr : *found;
+}
 
 }  // namespace
 
-std::span<const Command> Commands() {
+std::span<const Command* const> Commands() {
   return kCommands;
 }
 
-const Command* FindCommand(std::string_view name) {
-  const auto* const found =
-      std::find_if(kCommands.begin(), kCommands.end(),
-                   [&](const Command& command) { return command.name == name; });
-  return found == kCommands.end() ? nullptr : found;
+FoundCommand FindCommand(std::span<const std::string> words) {
+  if (words.empty()) return {};
+  if (FindFamily(words.front()) == nullptr) return {FindByName(words.front()), 1};
+  if (words.size() == 1) return {};
+  return {FindByName(words[0] + " " + words[1]), 2};
+}
+
+std::span<const Family> Families() {
+  return kFamilies;
+}
+
+const Family* FindFamily(std::string_view name) {
+  const auto* const found = std::find_if(kFamilies.begin(), kFamilies.end(),
+                                         [&](const Family& family) { return family.name == name; });
+  return found == kFamilies.end() ? nullptr : found;
+}
+
+std::vector<std::string_view> AliasesOf(const Command& command) {
+  constexpr std::string_view kBetween = ", ";
+  std::vector<std::string_view> aliases;
+  std::string_view rest = command.aliases;
+  while (!rest.empty()) {
+    const size_t end = rest.find(kBetween);
+    aliases.push_back(rest.substr(0, end));
+    rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + kBetween.size());
+  }
+  return aliases;
 }
 
 void PrintError(const Error& error) {
@@ -45,37 +83,6 @@ void PrintError(const Error& error) {
   if (!error.hint().empty()) text += fmt::format("hint: {}\n", error.hint());
   // Nothing is left to tell anyone when standard error fails.
   static_cast<void>(WriteAll(STDERR_FILENO, text));
-}
-
-std::string CommandHelp(const Command& command, const CLI::App& app) {
-  std::string text = fmt::format("Usage: hull {} {}\n\n{}.\n\nOptions:\n", command.name,
-                                 command.arguments, command.summary);
-  for (const CLI::Option* option : app.get_options()) {
-    if (option->get_group().empty()) continue;  // not for the help
-    const std::string name = option->get_name(false, true);
-    const std::string value =
-        option->get_type_name().empty() || option->get_items_expected_max() == 0
-            ? ""
-            : " " + option->get_type_name();
-    text += fmt::format("  {:<28}  {}\n", name + value, option->get_description());
-  }
-  return text;
-}
-
-std::string GeneralHelp() {
-  std::string text =
-      "Usage: hull [--root DIR] [--state DIR] COMMAND ...\n\n"
-      "Runs each container inside its own small virtual machine.\n\nCommands:\n";
-  for (const Command& command : kCommands) {
-    text += fmt::format("  {:<{}}{}\n", command.name, kNameColumn, command.summary);
-  }
-  text +=
-      "\nOptions:\n"
-      "  --root DIR    where images and containers are kept (HULL_ROOT; /var/lib/hull)\n"
-      "  --state DIR   where running sandboxes are (HULL_RUN; /run/hull)\n"
-      "  --version     show the version\n\n"
-      "hull COMMAND --help explains one command; hull check tells what this host lacks.\n";
-  return text;
 }
 
 }  // namespace hull::cli

@@ -65,8 +65,6 @@ int Run(const ImagesFlags& flags, const GlobalOptions& global) {
   return WriteAll(STDOUT_FILENO, *text) ? 0 : kExitFailed;
 }
 
-}  // namespace
-
 Action DeclareImages(CLI::App& app, const GlobalOptions& global) {
   const auto flags = std::make_shared<ImagesFlags>();
   app.add_flag("-a,--all", flags->all, "Accepted for docker's sake: there are no other images");
@@ -78,5 +76,17 @@ Action DeclareImages(CLI::App& app, const GlobalOptions& global) {
   app.add_option("REPOSITORY", flags->name, "Only these images");
   return [flags, &global](const std::vector<std::string>&) { return Run(*flags, global); };
 }
+
+}  // namespace
+
+extern const Command kImages;
+constinit const Command kImages = {
+    .name = "images",
+    .group = Group::kCommon,
+    .aliases = "image ls, image list",
+    .summary = "List images",
+    .arguments = "[OPTIONS] [REPOSITORY[:TAG]]",
+    .declare = DeclareImages,
+};
 
 }  // namespace hull::cli

@@ -1,18 +1,16 @@
-// hull: the command line. Parses the flags before the command, then hands over to the command
-// alone.
+// hull: the command line. Takes the flags before the command, then hands over to the command alone.
 #include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <string>
 #include <string_view>
 #include <vector>
 
-#include <CLI/CLI.hpp>
-
-#include "runtime/cli/arguments.h"
 #include "runtime/cli/command.h"
+#include "runtime/cli/help.h"
+#include "runtime/cli/invoke.h"
+#include "runtime/cli/usage.h"
 #include "vmm/base/file.h"
 #include "vmm/base/log.h"
 
@@ -23,63 +21,12 @@ void Print(int fd, std::string_view text) {
   static_cast<void>(WriteAll(fd, text));
 }
 
-int UsageError(std::string_view message, std::string_view see, int exit_code) {
-  Print(STDERR_FILENO, fmt::format("hull: {}\nSee '{}'.\n", message, see));
-  return exit_code;
-}
-
-// CLI11 speaks of errors in its own words; docker's are the known ones.
-std::string Reword(const CLI::Error& error) {
-  const std::string text = error.what();
-  constexpr std::string_view kMissing = ": 1 required ";
-  if (const size_t at = text.find(kMissing); at != std::string::npos) {
-    return fmt::format("flag needs an argument: {}", text.substr(0, at));
-  }
-  return text;
-}
-
-int RunCommand(const Command& command, const GlobalOptions& global,
-               std::vector<std::string> arguments) {
-  CLI::App app;
-  app.set_help_flag();
-  bool help = false;
-  // Without -h: in `run` that is docker's --hostname.
-  app.add_flag("--help", help, "Show this help");
-  const Action action = command.declare(app, global);
-  const std::string see = fmt::format("hull {} --help", command.name);
-  std::vector<std::string> rest;
-  if (command.passes_rest) {
-    Result<SplitArguments> split = SplitCommandLine(app, arguments);
-    if (!split) return UsageError(split.error().message(), see, command.usage_exit_code);
-    arguments = std::move(split->options);
-    rest = std::move(split->rest);
-  }
-  // CLI11 takes the arguments last first.
-  std::reverse(arguments.begin(), arguments.end());
-  try {
-    app.parse(std::move(arguments));
-  } catch (const CLI::ExtrasError&) {
-    const std::vector<std::string> extra = app.remaining();
-    const std::string first = extra.empty() ? std::string() : extra.front();
-    return UsageError(first.starts_with('-') ? fmt::format("unknown flag: {}", first)
-                                             : fmt::format("unexpected argument: {}", first),
-                      see, command.usage_exit_code);
-  } catch (const CLI::Error& error) {
-    // --help wins over whatever is missing beside it.
-    if (!help) return UsageError(Reword(error), see, command.usage_exit_code);
-  }
-  if (help) {
-    Print(STDOUT_FILENO, CommandHelp(command, app));
-    return 0;
-  }
-  return action(rest);
-}
-
 // "--name VALUE" or "--name=VALUE" at `index`; moves index to its last word.
-bool TakeGlobal(int argc, char** argv, int& index, std::string_view name, std::string& value) {
-  const std::string_view word(argv[index]);
-  if (word == name && index + 1 < argc) {
-    value = argv[++index];
+bool TakeGlobal(const std::vector<std::string>& words, size_t& index, std::string_view name,
+                std::string& value) {
+  const std::string_view word(words[index]);
+  if (word == name && index + 1 < words.size()) {
+    value = words[++index];
     return true;
   }
   if (!word.starts_with(name) || word.substr(name.size(), 1) != "=") return false;
@@ -96,41 +43,57 @@ void OpenStandardDescriptors() {
   if (fd >= 0) close(fd);
 }
 
-int Main(int argc, char** argv) {
+bool AsksForHelp(std::string_view word) {
+  return word == "--help" || word == "-h";
+}
+
+// "hull container" and what follows, when it is no command.
+int RunFamily(const Family& family, std::span<const std::string> words) {
+  if (words.size() > 1 && !AsksForHelp(words[1])) return UnknownCommand(words);
+  Print(STDOUT_FILENO, FamilyHelp(family));
+  return 0;
+}
+
+int Main(const std::vector<std::string>& words) {
   OpenStandardDescriptors();
   log::Start("hull", log::Level::kWarn);
   // A closed pipe is an error of one write, not the end of hull and its virtual machine.
   signal(SIGPIPE, SIG_IGN);
   GlobalOptions global;
-  int index = 1;
-  for (; index < argc && argv[index][0] == '-'; ++index) {
-    const std::string_view word(argv[index]);
-    if (word == "--help" || word == "-h") {
+  size_t index = 0;
+  for (; index < words.size() && words[index].starts_with('-'); ++index) {
+    const std::string& word = words[index];
+    if (AsksForHelp(word)) {
       Print(STDOUT_FILENO, GeneralHelp());
       return 0;
     }
-    if (word == "--version" || word == "-v") return RunCommand(*FindCommand("version"), global, {});
-    if (TakeGlobal(argc, argv, index, "--root", global.root)) continue;
-    if (TakeGlobal(argc, argv, index, "--state", global.state)) continue;
-    return UsageError(fmt::format("unknown flag: {}", word), "hull --help", kExitHullFailed);
+    if (word == "--version" || word == "-v") {
+      Print(STDOUT_FILENO, "hull version " HULL_VERSION "\n");
+      return 0;
+    }
+    if (TakeGlobal(words, index, "--root", global.root)) continue;
+    if (TakeGlobal(words, index, "--state", global.state)) continue;
+    return WrongGlobalFlag(word);
   }
-  if (index >= argc) {
+  const std::span<const std::string> rest = std::span(words).subspan(index);
+  if (rest.empty()) {
     Print(STDERR_FILENO, GeneralHelp());
-    return kExitFailed;
+    return 0;
   }
-  const Command* command = FindCommand(argv[index]);
-  if (command == nullptr) {
-    return UsageError(fmt::format("'{}' is not a hull command", argv[index]), "hull --help",
-                      kExitFailed);
+  const FoundCommand found = FindCommand(rest);
+  if (found.command != nullptr) {
+    const std::span<const std::string> behind = rest.subspan(found.words);
+    return Invoke(*found.command, global, {behind.begin(), behind.end()});
   }
-  return RunCommand(*command, global, std::vector<std::string>(argv + index + 1, argv + argc));
+  if (const Family* family = FindFamily(rest.front())) return RunFamily(*family, rest);
+  return UnknownCommand(rest);
 }
 
 }  // namespace
 }  // namespace hull::cli
 
 int main(int argc, char** argv) {
-  const int exit_code = hull::cli::Main(argc, argv);
+  const int exit_code = hull::cli::Main({argv + 1, argv + argc});
   // Threads may still be blocked reading the user's input; nothing of theirs is worth waiting for.
   _exit(exit_code);
 }

@@ -62,8 +62,6 @@ int Run(PullFlags& flags, const GlobalOptions& global) {
   return WriteAll(STDOUT_FILENO, *text) ? 0 : kExitFailed;
 }
 
-}  // namespace
-
 Action DeclarePull(CLI::App& app, const GlobalOptions& global) {
   const auto flags = std::make_shared<PullFlags>();
   images::PullOptions& options = flags->options;
@@ -84,5 +82,17 @@ Action DeclarePull(CLI::App& app, const GlobalOptions& global) {
       ->required();
   return [flags, &global](const std::vector<std::string>&) { return Run(*flags, global); };
 }
+
+}  // namespace
+
+extern const Command kPull;
+constinit const Command kPull = {
+    .name = "pull",
+    .group = Group::kCommon,
+    .aliases = "image pull",
+    .summary = "Get an image from a registry, a layout or an archive",
+    .arguments = "[OPTIONS] IMAGE",
+    .declare = DeclarePull,
+};
 
 }  // namespace hull::cli

@@ -32,13 +32,23 @@ int Remove(const std::vector<std::string>& names, const GlobalOptions& global) {
   return exit_code;
 }
 
-}  // namespace
-
 Action DeclareRm(CLI::App& app, const GlobalOptions& global) {
   const auto names = std::make_shared<std::vector<std::string>>();
   app.add_option("CONTAINER", *names, "Name, id, or a beginning of an id that is no other's")
       ->required();
   return [names, &global](const std::vector<std::string>&) { return Remove(*names, global); };
 }
+
+}  // namespace
+
+extern const Command kRm;
+constinit const Command kRm = {
+    .name = "rm",
+    .group = Group::kContainers,
+    .aliases = "container rm, container remove",
+    .summary = "Remove one or more containers",
+    .arguments = "[OPTIONS] CONTAINER [CONTAINER...]",
+    .declare = DeclareRm,
+};
 
 }  // namespace hull::cli

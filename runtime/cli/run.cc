@@ -269,8 +269,6 @@ int RunMain(const RunFlags& flags, const std::vector<std::string>& rest,
   return run->Execute();
 }
 
-}  // namespace
-
 Action DeclareRun(CLI::App& app, const GlobalOptions& global) {
   const auto flags = std::make_shared<RunFlags>();
   DeclareRunFlags(app, *flags);
@@ -278,5 +276,19 @@ Action DeclareRun(CLI::App& app, const GlobalOptions& global) {
     return RunMain(*flags, rest, global);
   };
 }
+
+}  // namespace
+
+extern const Command kRun;
+constinit const Command kRun = {
+    .name = "run",
+    .group = Group::kCommon,
+    .aliases = "container run",
+    .summary = "Run a command in a new container in its own virtual machine",
+    .arguments = "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+    .exit_codes = kContainerExitCodes,
+    .passes_rest = true,
+    .declare = DeclareRun,
+};
 
 }  // namespace hull::cli
