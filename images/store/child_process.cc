@@ -6,11 +6,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <utility>
 
+#include "vmm/base/check.h"
 #include "vmm/base/file.h"
 #include "vmm/base/unique_fd.h"
 
@@ -19,8 +21,9 @@ extern char** environ;
 namespace hull::images {
 namespace {
 
-constexpr int kExtraFd = 3;
-// Sources are moved up here before they are put on 0 to 3, so that none overwrites another.
+constexpr int kFirstExtraFd = 3;
+constexpr size_t kExtraFds = 2;
+// Sources are moved up here before they are put on 0 to 4, so that none overwrites another.
 constexpr int kFirstFreeFd = 10;
 constexpr int kTickMs = 100;
 constexpr size_t kErrorBytes = size_t{64} << 10;
@@ -40,7 +43,7 @@ struct ChildFds {
   int input;
   int output;
   int errors;
-  int extra;
+  std::array<int, kExtraFds> extra;
   int report;  // errno goes here when the program cannot be started
 };
 
@@ -56,10 +59,13 @@ std::vector<char*> Pointers(std::vector<std::string>& strings) {
                          pid_t parent) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(127);
-  const std::array<std::pair<int, int>, 4> places = {
-      {{fds.input, 0}, {fds.output, 1}, {fds.errors, 2}, {fds.extra, kExtraFd}}};
+  std::array<std::pair<int, int>, 3 + kExtraFds> places = {
+      {{fds.input, 0}, {fds.output, 1}, {fds.errors, 2}}};
+  for (size_t i = 0; i < kExtraFds; ++i)
+    places[3 + i] = {fds.extra[i], kFirstExtraFd + static_cast<int>(i)};
   const int report = ::fcntl(fds.report, F_DUPFD_CLOEXEC, kFirstFreeFd);
-  std::array<int, 4> moved = {-1, -1, -1, -1};
+  std::array<int, 3 + kExtraFds> moved;
+  moved.fill(-1);
   bool placed = report >= 0;
   for (size_t i = 0; placed && i < places.size(); ++i) {
     if (places[i].first < 0) continue;
@@ -113,7 +119,7 @@ Result<pid_t> Spawn(const Command& command, const ChildFds& fds, UniqueFd report
 
 // Reads what is there; true at the end of it.
 bool Drain(UniqueFd& fd, std::string& text) {
-  std::array<char, 16 * 1024> buffer;
+  std::array<char, 64 * 1024> buffer;
   const ssize_t count = ::read(fd.get(), buffer.data(), buffer.size());
   if (count < 0) return errno != EINTR && errno != EAGAIN;
   text.append(buffer.data(), static_cast<size_t>(count));
@@ -126,8 +132,14 @@ Status Gather(const Command& command, UniqueFd output, UniqueFd errors, CommandR
     const int ready = ::poll(polled.data(), polled.size(), kTickMs);
     if (ready < 0 && errno != EINTR) return FailErrno("wait for {}", command.arguments[0]);
     if (command.tick) command.tick();
+    if (command.cancel != nullptr && *command.cancel)
+      return Fail(ErrorCode::kCancelled, "{} was ended", command.arguments[0]);
     if (ready <= 0) continue;
     if (polled[0].revents != 0 && Drain(output, result.output)) output.Reset();
+    if (command.sink && !result.output.empty()) {
+      HULL_TRY(command.sink(result.output));
+      result.output.clear();
+    }
     if (polled[1].revents != 0 && Drain(errors, result.errors)) errors.Reset();
     if (result.output.size() > command.output_cap_bytes) {
       return Fail(ErrorCode::kExhausted, "{} says more than the {} bytes allowed",
@@ -149,8 +161,14 @@ Result<CommandResult> RunCommand(const Command& command) {
   if (command.input < 0) {
     HULL_ASSIGN(null_input, OpenFile("/dev/null", O_RDONLY));
   }
-  const ChildFds fds = {command.input < 0 ? null_input.get() : command.input, output.write.get(),
-                        errors.write.get(), command.extra, report.write.get()};
+  ChildFds fds = {command.input < 0 ? null_input.get() : command.input,
+                  output.write.get(),
+                  errors.write.get(),
+                  {},
+                  report.write.get()};
+  fds.extra.fill(-1);
+  HULL_CHECK(command.extra.size() <= kExtraFds);
+  std::copy(command.extra.begin(), command.extra.end(), fds.extra.begin());
   HULL_ASSIGN(const pid_t pid,
               Spawn(command, fds, std::move(report.read), std::move(report.write)));
   output.write.Reset();

@@ -2,10 +2,11 @@
 // it, so that a killed pull leaves nobody writing.
 #pragma once
 
-#include <chrono>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "vmm/base/result.h"
@@ -17,9 +18,13 @@ struct Command {
       arguments;  // [0]: the program, looked up on the PATH unless it has a slash
   std::vector<std::string> environment;  // "NAME=VALUE", besides this process's own
   int input = -1;                        // its standard input; -1: /dev/null
-  int extra = -1;                        // its descriptor 3; -1: none
+  std::vector<int> extra;                // its descriptors 3, 4, ...
   uint64_t output_cap_bytes = uint64_t{8} << 20;
   std::function<void()> tick;  // called every 100 ms or so while it runs; may be empty
+  // Set by another thread, ends it within some 100 ms: kCancelled. May be null.
+  const std::atomic<bool>* cancel = nullptr;
+  // Gets its output as it comes, instead of CommandResult; an error ends it. May be empty.
+  std::function<Status(std::string_view)> sink;
 };
 
 struct CommandResult {

@@ -1,7 +1,12 @@
 #include "images/store/fetch.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
-#include <optional>
+#include <chrono>
+#include <filesystem>
+#include <system_error>
 #include <vector>
 
 #include "images/digest/digest.h"
@@ -150,7 +155,7 @@ Result<ResolvedSource> ResolveArchive(const Source& source, const PullOptions& o
   std::string name = source.tag;
   if (source.kind == Source::Kind::kDockerArchive && name.empty()) {
     HULL_ASSIGN(const std::vector<std::string> names,
-                SkopeoArchiveNames("docker-archive:" + source.path, options));
+                SkopeoTags("docker-archive:" + source.path, options));
     if (!names.empty()) name = names.front();
   }
   if (source.kind == Source::Kind::kOciArchive && name.find_first_of("/:") == std::string::npos)
@@ -159,30 +164,13 @@ Result<ResolvedSource> ResolveArchive(const Source& source, const PullOptions& o
   return resolved;
 }
 
-uint64_t FetchBytes(const std::string& manifest_text, const PullOptions& options) {
-  const Result<Manifest> manifest = ParseManifest(manifest_text, options.limits.layers);
-  if (!manifest) return 0;
-  uint64_t bytes = manifest->config.size_bytes;
-  for (const Descriptor& layer : manifest->layers) bytes += layer.size_bytes;
-  return bytes;
-}
-
-Result<FetchedImage> FetchWithSkopeo(const ResolvedSource& resolved, const PullOptions& options,
-                                     const std::string& scratch) {
+Result<FetchedImage> CopyWithSkopeo(const ResolvedSource& resolved, const PullOptions& options,
+                                    const std::string& scratch) {
   FetchedImage image;
   image.digest = resolved.digest;
   image.blob_directory = scratch + "/image";
   HULL_TRY(MakeDirectories(image.blob_directory, 0700));
-  std::string reference;
-  uint64_t total_bytes = 0;
-  if (resolved.source.kind == Source::Kind::kRegistry) {
-    // By digest: the tag may have moved since it was looked up.
-    reference = RegistryReference(resolved.source.name, DigestOf(resolved.manifest_text));
-    total_bytes = FetchBytes(resolved.manifest_text, options);
-  } else {
-    reference = LocalReference(resolved.source);
-  }
-  HULL_TRY(SkopeoCopy(reference, image.blob_directory, options, total_bytes));
+  HULL_TRY(SkopeoCopy(LocalReference(resolved.source), image.blob_directory, options, 0));
   HULL_ASSIGN(image.manifest_text,
               ReadFile(image.blob_directory + "/manifest.json", options.limits.manifest_bytes));
   const std::string digest = DigestOf(image.manifest_text);
@@ -192,6 +180,16 @@ Result<FetchedImage> FetchWithSkopeo(const ResolvedSource& resolved, const PullO
                 DigestOf(resolved.manifest_text));
   }
   return image;
+}
+
+uint64_t BytesIn(const std::string& directory) {
+  uint64_t bytes = 0;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
+    const uint64_t size = entry.is_regular_file(error) ? entry.file_size(error) : 0;
+    if (!error) bytes += size;
+  }
+  return bytes;
 }
 
 }  // namespace
@@ -210,14 +208,85 @@ Result<ResolvedSource> ResolveSource(const Source& source, const PullOptions& op
   return ResolveRegistry(source, options);
 }
 
-Result<FetchedImage> FetchImage(const ResolvedSource& resolved, const PullOptions& options,
+Result<FetchedImage> FetchLocal(const ResolvedSource& resolved, const PullOptions& options,
                                 const std::string& scratch) {
   // A layout needs no copy, unless the host's policy has something to say about it.
   if (resolved.source.kind != Source::Kind::kOciLayout ||
       !HostAcceptsAnything(options.signature_policy)) {
-    return FetchWithSkopeo(resolved, options, scratch);
+    return CopyWithSkopeo(resolved, options, scratch);
   }
   return FetchedImage{resolved.digest, resolved.manifest_text, BlobDirectory(resolved.source)};
+}
+
+std::string RegistryImage(const ResolvedSource& resolved) {
+  return RegistryReference(resolved.source.name, DigestOf(resolved.manifest_text));
+}
+
+std::string RegistryFetch::BlobPath(const Descriptor& descriptor) const {
+  return fmt::format("{}/blobs/sha256/{}", directory_, HexOf(descriptor.digest));
+}
+
+Result<std::unique_ptr<RegistryFetch>> RegistryFetch::Start(const ResolvedSource& resolved,
+                                                            const Manifest& manifest,
+                                                            const std::vector<bool>& have,
+                                                            const PullOptions& options,
+                                                            std::string directory) {
+  std::unique_ptr<RegistryFetch> fetch(new RegistryFetch(std::move(directory), options));
+  HULL_TRY(MakeDirectories(fetch->directory_ + "/blobs/sha256", 0700));
+  HULL_TRY(MakeDirectories(fetch->directory_ + "/layout", 0700));
+  for (size_t i = 0; i < manifest.layers.size(); ++i) {
+    const Descriptor& layer = manifest.layers[i];
+    if (!have[i]) {
+      fetch->total_bytes_ += layer.size_bytes;
+      continue;
+    }
+    // A hole of the blob's size is all that skopeo looks at.
+    const std::string path = fetch->BlobPath(layer);
+    HULL_ASSIGN(const UniqueFd fd, OpenFile(path, O_WRONLY | O_CREAT | O_NOFOLLOW, 0600));
+    if (::ftruncate(fd.get(), static_cast<off_t>(layer.size_bytes)) != 0)
+      return FailErrno("write {}", path);
+  }
+  fetch->placeholder_bytes_ = BytesIn(fetch->directory_ + "/blobs/sha256");
+  RegistryFetch* self = fetch.get();
+  fetch->thread_ = std::thread([self, reference = RegistryImage(resolved)] {
+    self->result_ = SkopeoFetchBlobs(reference, self->directory_, self->options_, self->cancel_);
+    self->ended_ = true;
+  });
+  return fetch;
+}
+
+RegistryFetch::~RegistryFetch() {
+  cancel_ = true;
+  if (thread_.joinable()) thread_.join();
+}
+
+Result<std::string> RegistryFetch::Find(const Descriptor& descriptor) {
+  std::string path = BlobPath(descriptor);
+  for (;;) {
+    const bool ended = ended_;  // before looking: what comes last is not missed
+    if (::access(path.c_str(), F_OK) == 0) return path;
+    if (ended && !result_) return Fail(result_.error());
+    if (ended) return Fail(ErrorCode::kCorrupt, "the registry has no blob {}", descriptor.digest);
+    if (cancel_) return Fail(ErrorCode::kCancelled, "the pull was ended");
+    if (options_.progress)
+      options_.progress({PullProgress::Phase::kFetch, {}, done_bytes(), total_bytes_});
+    constexpr auto kPause = std::chrono::milliseconds(20);
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
+void RegistryFetch::Release(const Descriptor& descriptor) {
+  if (::unlink(BlobPath(descriptor).c_str()) == 0) released_bytes_ += descriptor.size_bytes;
+}
+
+Status RegistryFetch::Finish() {
+  if (thread_.joinable()) thread_.join();
+  return result_;
+}
+
+uint64_t RegistryFetch::done_bytes() const {
+  const uint64_t there = BytesIn(directory_ + "/blobs/sha256") + BytesIn(directory_ + "/layout");
+  return std::min(total_bytes_, there - std::min(there, placeholder_bytes_) + released_bytes_);
 }
 
 }  // namespace hull::images

@@ -1,7 +1,12 @@
 // Where an image comes from: a registry or an archive through skopeo, a layout directly.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
+#include <memory>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "images/store/manifest.h"
 #include "images/store/reference.h"
@@ -28,8 +33,52 @@ struct FetchedImage {
 // Asks a registry or reads a layout's index.
 Result<ResolvedSource> ResolveSource(const Source& source, const PullOptions& options);
 
-// Copies what must be copied into `scratch`, an existing directory.
-Result<FetchedImage> FetchImage(const ResolvedSource& resolved, const PullOptions& options,
+// Copies all blobs of an archive or a layout into `scratch`, an existing directory, where it cannot
+// be read where it is.
+Result<FetchedImage> FetchLocal(const ResolvedSource& resolved, const PullOptions& options,
                                 const std::string& scratch);
+
+// "docker://repository@digest" of the one image that a registry's name was resolved to: the tag may
+// have moved since.
+std::string RegistryImage(const ResolvedSource& resolved);
+
+// The blobs of a registry's image, arriving while layers are made of those that are there.
+class RegistryFetch {
+ public:
+  // Starts fetching into `directory`, which exists. `have[i]`: layer i of `manifest` is not needed.
+  static Result<std::unique_ptr<RegistryFetch>> Start(const ResolvedSource& resolved,
+                                                      const Manifest& manifest,
+                                                      const std::vector<bool>& have,
+                                                      const PullOptions& options,
+                                                      std::string directory);
+  RegistryFetch(const RegistryFetch&) = delete;
+  RegistryFetch& operator=(const RegistryFetch&) = delete;
+  // Ends what is still going on.
+  ~RegistryFetch();
+
+  // Waits until the blob is there.
+  Result<std::string> Find(const Descriptor& descriptor);
+  void Release(const Descriptor& descriptor);
+  // Waits for the end: the host's policy has its say before anything is believed.
+  Status Finish();
+  // Of the blobs that are wanted.
+  uint64_t done_bytes() const;
+  uint64_t total_bytes() const { return total_bytes_; }
+
+ private:
+  RegistryFetch(std::string directory, const PullOptions& options)
+      : directory_(std::move(directory)), options_(options) {}
+  std::string BlobPath(const Descriptor& descriptor) const;
+
+  std::string directory_;
+  const PullOptions& options_;
+  uint64_t total_bytes_ = 0;
+  uint64_t placeholder_bytes_ = 0;
+  std::atomic<uint64_t> released_bytes_ = 0;
+  std::atomic<bool> cancel_ = false;
+  std::atomic<bool> ended_ = false;
+  Status result_;  // valid once ended_
+  std::thread thread_;
+};
 
 }  // namespace hull::images

@@ -31,6 +31,22 @@ bool IsSameFile(int fd, const std::string& path) {
          opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
 }
 
+// A killed command's children die with it, but may write a last file while their directory is
+// removed.
+void RemoveTree(const std::string& path) {
+  constexpr int kTries = 20;
+  constexpr useconds_t kPauseUs = 5'000;
+  for (int i = 0; i < kTries; ++i) {
+    std::error_code error;
+    std::filesystem::remove_all(path, error);
+    if (!error || error == std::errc::permission_denied ||
+        error == std::errc::read_only_file_system) {
+      return;
+    }
+    ::usleep(kPauseUs);
+  }
+}
+
 }  // namespace
 
 Result<FileLock> FileLock::Acquire(const std::string& path) {
@@ -40,6 +56,16 @@ Result<FileLock> FileLock::Acquire(const std::string& path) {
     // The one before may have removed the file while this one waited: then the lock protects
     // nothing.
     if (IsSameFile(fd.get(), path)) return FileLock(path, std::move(fd));
+  }
+}
+
+void FileLock::RemoveAbandoned(const std::string& directory) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
+    const std::string path = entry.path();
+    const Result<UniqueFd> fd = OpenFile(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
+    if (!fd || ::flock(fd->get(), LOCK_EX | LOCK_NB) != 0) continue;
+    if (IsSameFile(fd->get(), path)) ::unlink(path.c_str());
   }
 }
 
@@ -63,13 +89,28 @@ Result<ScratchDirectory> ScratchDirectory::Make(const std::string& parent) {
   }
 }
 
+ScratchDirectory::Others ScratchDirectory::Look(const std::string& parent) {
+  Others others;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(parent, error)) {
+    const Result<UniqueFd> fd = OpenFile(entry.path(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    if (!fd) continue;
+    // The lock goes with the descriptor; who makes a directory waits for it.
+    if (::flock(fd->get(), LOCK_EX | LOCK_NB) == 0) {
+      others.abandoned = true;
+    } else {
+      others.held.push_back(entry.path());
+    }
+  }
+  return others;
+}
+
 void ScratchDirectory::RemoveAbandoned(const std::string& parent) {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(parent, error)) {
     const Result<UniqueFd> fd = OpenFile(entry.path(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     if (!fd || ::flock(fd->get(), LOCK_EX | LOCK_NB) != 0) continue;
-    std::error_code ignored;
-    std::filesystem::remove_all(entry.path(), ignored);
+    RemoveTree(entry.path());
   }
 }
 
@@ -77,9 +118,7 @@ ScratchDirectory::ScratchDirectory(ScratchDirectory&& other) noexcept
     : path_(std::exchange(other.path_, std::string())), fd_(std::move(other.fd_)) {}
 
 ScratchDirectory::~ScratchDirectory() {
-  if (path_.empty()) return;
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
+  if (!path_.empty()) RemoveTree(path_);
 }
 
 }  // namespace hull::images

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "vmm/base/result.h"
 #include "vmm/base/unique_fd.h"
@@ -14,6 +15,8 @@ class FileLock {
  public:
   // Waits until nobody else holds `path`; its directory exists.
   static Result<FileLock> Acquire(const std::string& path);
+  // Removes the files in `directory` that nobody holds.
+  static void RemoveAbandoned(const std::string& directory);
 
   FileLock(FileLock&& other) noexcept;
   FileLock& operator=(FileLock&&) = delete;
@@ -35,6 +38,12 @@ class ScratchDirectory {
   // Removes what killed commands left in `parent`. What cannot be removed now waits for the next
   // call.
   static void RemoveAbandoned(const std::string& parent);
+  // Whether there is anything to remove, and the paths of those that somebody holds.
+  struct Others {
+    bool abandoned = false;
+    std::vector<std::string> held;
+  };
+  static Others Look(const std::string& parent);
 
   ScratchDirectory(ScratchDirectory&& other) noexcept;
   ScratchDirectory& operator=(ScratchDirectory&&) = delete;

@@ -110,7 +110,7 @@ Result<std::vector<std::string>> Convert(const LayerRequest& request, int blob, 
   command.arguments = {request.importer, fmt::format("{}", request.limit_bytes),
                        fmt::format("{}", request.limit_entries)};
   command.input = blob;
-  command.extra = target;
+  command.extra = {target};
   command.output_cap_bytes = kReportBytes;
   // The importer reads through the same open file: its position is ours.
   if (request.progress) {

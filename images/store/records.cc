@@ -64,12 +64,6 @@ std::string Encode(json::object object) {
   return json::serialize(object) + "\n";
 }
 
-Status SyncDirectory(const std::string& path) {
-  HULL_ASSIGN(const UniqueFd fd, OpenFile(path, O_RDONLY | O_DIRECTORY));
-  if (::fsync(fd.get()) != 0) return FailErrno("write directory {}", path);
-  return {};
-}
-
 }  // namespace
 
 std::string StorePaths::Layer(std::string_view diff_id, std::string_view variant) const {
@@ -175,6 +169,12 @@ Result<std::vector<std::string>> ListImageIds(const StorePaths& paths) {
   return ids;
 }
 
+Status SyncDirectory(const std::string& path) {
+  HULL_ASSIGN(const UniqueFd fd, OpenFile(path, O_RDONLY | O_DIRECTORY));
+  if (::fsync(fd.get()) != 0) return FailErrno("write directory {}", path);
+  return {};
+}
+
 Status PublishRename(const std::string& from, const std::string& target) {
   if (::rename(from.c_str(), target.c_str()) != 0)
     return FailErrno("rename {} to {}", from, target);
@@ -182,7 +182,8 @@ Status PublishRename(const std::string& from, const std::string& target) {
 }
 
 Status PublishFile(const std::string& scratch, const std::string& path, std::string_view data) {
-  const std::string temporary = scratch + "/publish";
+  const std::string temporary =
+      fmt::format("{}/publish-{}", scratch, path.substr(path.rfind('/') + 1));
   HULL_ASSIGN(const UniqueFd fd,
               OpenFile(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, kFileMode));
   HULL_TRY_WITHIN(fmt::format("write {}", path), WriteAll(fd.get(), data));

@@ -65,6 +65,9 @@ Result<std::vector<std::string>> ListImageIds(const StorePaths& paths);
 // new one. `scratch`: a directory on the same file system, for the half-written file.
 Status PublishFile(const std::string& scratch, const std::string& path, std::string_view data);
 
+// What was made or removed in `path` is so on the disk, too.
+Status SyncDirectory(const std::string& path);
+
 // Gives a complete file its place. The directory of `target` is on disk when this returns.
 Status PublishRename(const std::string& from, const std::string& target);
 

@@ -74,6 +74,8 @@ void AddAccess(std::string_view reference, std::string_view prefix, const PullOp
   arguments.push_back(Flag(fmt::format("{}tls-verify", prefix), options.tls_verify));
   if (!options.auth_file.empty())
     arguments.insert(arguments.end(), {"--authfile", options.auth_file});
+  if (!options.credentials.empty())
+    arguments.insert(arguments.end(), {fmt::format("--{}creds", prefix), options.credentials});
 }
 
 uint64_t BytesIn(const std::string& directory) {
@@ -116,11 +118,40 @@ Result<std::string> SkopeoInspectRaw(const std::string& reference, const PullOpt
   return std::move(result.output);
 }
 
-Result<std::vector<std::string>> SkopeoArchiveNames(const std::string& reference,
-                                                    const PullOptions& options) {
+Result<std::string> SkopeoInspectConfig(const std::string& reference, const PullOptions& options) {
   Command command;
   command.arguments = Start(options);
-  command.arguments.insert(command.arguments.end(), {"list-tags", reference});
+  command.arguments.insert(command.arguments.end(), {"inspect", "--config", "--raw"});
+  AddAccess(reference, "", options, command.arguments);
+  command.arguments.push_back(reference);
+  command.output_cap_bytes = options.limits.config_bytes;
+  HULL_ASSIGN(CommandResult result, Run(std::move(command), reference));
+  return std::move(result.output);
+}
+
+Status SkopeoFetchBlobs(const std::string& reference, const std::string& directory,
+                        const PullOptions& options, const std::atomic<bool>& cancel) {
+  Command command;
+  command.arguments = Start(options);
+  // The policy is enforced on what the registry has; the copy needs no signatures.
+  command.arguments.insert(command.arguments.end(), {"copy", "--quiet", "--remove-signatures"});
+  AddAccess(reference, "src-", options, command.arguments);
+  command.arguments.insert(command.arguments.end(),
+                           {"--dest-shared-blob-dir", directory + "/blobs", reference,
+                            fmt::format("oci:{}/layout:image", directory)});
+  command.environment = {fmt::format("TMPDIR={}", directory)};
+  command.cancel = &cancel;
+  HULL_TRY(Run(std::move(command), reference));
+  return {};
+}
+
+Result<std::vector<std::string>> SkopeoTags(const std::string& reference,
+                                            const PullOptions& options) {
+  Command command;
+  command.arguments = Start(options);
+  command.arguments.insert(command.arguments.end(), {"list-tags"});
+  AddAccess(reference, "", options, command.arguments);
+  command.arguments.push_back(reference);
   HULL_ASSIGN(const CommandResult result, Run(std::move(command), reference));
   std::vector<std::string> names;
   boost::system::error_code error;

@@ -4,16 +4,20 @@
 // On disk, under `<root>/images` (everything appears by rename, so a reader needs no lock and a
 // kill at any moment leaves nothing half made):
 //   layers/sha256-<diff id>.erofs   one layer, read-only, never changed once it is there
-//   blobs/sha256-<digest>           manifests and configurations, byte for byte as the registry had
-//   them images/sha256-<image id>.json   one image: what it is made of names.json which name means
-//   which image locks/, tmp/                    of running pulls; what a killed one left goes with
-//   the next pull
+//   blobs/sha256-<digest>           manifests and configurations, byte for byte as they came
+//   images/sha256-<image id>.json   one image: what it is made of
+//   names.json                      which name means which image
+//   locks/, tmp/                    of running commands; what a killed one left goes with the next
 // A Store on a read-only file system can List and Resolve.
+//
+// What nothing names any more (layers, manifests, configurations) is removed at the end of every
+// change, save for what containers use. A change that is killed is finished or undone by the next
+// command: `tmp/` tells that there was one.
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -71,7 +75,8 @@ struct ImportLimits {
 };
 
 struct PullOptions {
-  std::function<void(const PullProgress&)> progress;  // called on the calling thread; may be empty
+  // May be empty. Called by one thread at a time, not always by the calling one.
+  std::function<void(const PullProgress&)> progress;
   // What an index is searched for; an image for anything else is refused.
   std::string os = "linux";
   std::string architecture = "amd64";
@@ -82,8 +87,41 @@ struct PullOptions {
   // containers-registries.conf(5) and containers-policy.json(5).
   bool tls_verify = true;
   std::string auth_file;         // empty: skopeo's own search
+  std::string credentials;       // "USER[:PASSWORD]"; empty: those of the file
   std::string signature_policy;  // empty: the host's policy.json
   ImportLimits limits;
+};
+
+// What containers use of the store.
+struct InUse {
+  struct User {
+    std::string image_id;  // "sha256:<64 hex>"
+    std::string container_id;
+    bool running = false;  // or paused
+  };
+  std::vector<User> users;
+  std::set<std::string, std::less<>> layer_files;  // names of files in layers/, without directory
+};
+
+// Asked while the store is locked. An error keeps everything where it is.
+using InUseReader = std::function<Result<InUse>()>;
+
+// What an untagging or a removal did, in docker's order.
+struct Removal {
+  enum class Kind { kUntagged, kDeleted };
+  Kind kind = Kind::kDeleted;
+  std::string what;  // a name as docker shows it, an image's id, or a layer's digest
+};
+
+struct RemovalReport {
+  std::vector<Removal> removals;
+  uint64_t freed_bytes = 0;  // on the disk
+};
+
+struct PruneOptions {
+  bool all = false;  // images with names as well; without: only those that have none
+  // Which of them may go (filters by age or label); empty: all.
+  std::function<bool(const Image&)> matches;
 };
 
 class Store {
@@ -101,14 +139,39 @@ class Store {
 
   // Gets an image and all its layers, and names it. Blocks. `reference` is a docker name (docker://
   // may stand before it), oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME]. On
-  // an error the store is as it was, save for whole, verified layers that came in before it.
+  // an error the store is as it was; without a reader of what containers use (below), save for
+  // whole, verified layers that came in before it.
   Result<Image> Pull(std::string_view reference, const PullOptions& options);
+
+  // The tags of a registry's repository ("busybox", "registry:5000/a/b").
+  Result<std::vector<std::string>> RemoteTags(std::string_view repository,
+                                              const PullOptions& options) const;
+
+  // Whoever changes the store gives it this: without it, nothing is ever removed from layers/.
+  void SetInUseReader(InUseReader reader) { in_use_ = std::move(reader); }
+
+  // Docker's `rmi`. A name is taken away, and with its last name the image; by id, an image goes
+  // with its name if it has no other. kFailed, in docker's words, when there are several names and
+  // an id, or a container uses the image; `force` overrules all but a running container. Layers
+  // that a container uses stay on the disk in any case.
+  Result<RemovalReport> Remove(std::string_view name_or_id, bool force);
+
+  // Gives the image a further name, which may have stood for another one.
+  Status Tag(std::string_view name_or_id, std::string_view name);
+
+  // Removes images that no container uses.
+  Result<RemovalReport> Prune(const PruneOptions& options);
+
+  // Clears away what killed commands left. Costs the reading of one directory when there is
+  // nothing. A store that cannot be written is left as it is.
+  Status Tidy();
 
  private:
   Store(std::string root, std::string importer);
 
   std::string root_;  // <root>/images
   std::string importer_;
+  InUseReader in_use_;
 };
 
 }  // namespace hull::images
