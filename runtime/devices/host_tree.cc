@@ -42,12 +42,15 @@ std::optional<uint64_t> HostTree::ReadNumber(const std::string& path) const {
   return value;
 }
 
-std::string HostTree::LinkName(const std::string& path) const {
+std::string HostTree::LinkText(const std::string& path) const {
   std::array<char, PATH_MAX> target{};
   const ssize_t size = ::readlink(Real(path).c_str(), target.data(), target.size());
-  if (size <= 0) return {};
-  const std::string_view text(target.data(), static_cast<size_t>(size));
-  return std::string(text.substr(text.rfind('/') + 1));
+  return size <= 0 ? std::string() : std::string(target.data(), static_cast<size_t>(size));
+}
+
+std::string HostTree::LinkName(const std::string& path) const {
+  const std::string text = LinkText(path);
+  return text.substr(text.rfind('/') + 1);
 }
 
 std::string HostTree::Resolve(const std::string& path) const {

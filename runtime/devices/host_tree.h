@@ -34,7 +34,9 @@ class HostTree {
   std::string Read(const std::string& path, uint64_t cap_bytes = 64 * 1024) const;
   // A decimal number, or a hexadecimal one behind 0x, alone in its file.
   std::optional<uint64_t> ReadNumber(const std::string& path) const;
-  // The last part of where a symbolic link points to; empty when it is none.
+  // Where a symbolic link points to, as it is written there; empty when it is none.
+  std::string LinkText(const std::string& path) const;
+  // The last part of that.
   std::string LinkName(const std::string& path) const;
   // `path` with all its links followed, without the root; empty when it leads nowhere, in a circle,
   // or out of the root.
