@@ -49,6 +49,36 @@ Result<std::vector<std::string>> TextList(const json::object& object, std::strin
   return list;
 }
 
+// The member's names: a set in Go's JSON.
+Result<std::vector<std::string>> NameList(const json::object& object, std::string_view name) {
+  std::vector<std::string> list;
+  const json::value* value = Find(object, name);
+  if (value == nullptr) return list;
+  if (!value->is_object()) {
+    return Fail(ErrorCode::kCorrupt, "the image's configuration: {} is not an object", name);
+  }
+  for (const auto& member : value->get_object()) list.emplace_back(member.key());
+  return list;
+}
+
+Result<std::vector<std::string>> LabelList(const json::object& object) {
+  std::vector<std::string> list;
+  const json::value* value = Find(object, "Labels");
+  if (value == nullptr) return list;
+  if (!value->is_object()) {
+    return Fail(ErrorCode::kCorrupt, "the image's configuration: Labels is not an object");
+  }
+  for (const auto& member : value->get_object()) {
+    const json::string* text = member.value().if_string();
+    if (text == nullptr) {
+      return Fail(ErrorCode::kCorrupt, "the image's configuration: a label is not a string");
+    }
+    list.push_back(fmt::format("{}={}", std::string_view(member.key().data(), member.key().size()),
+                               std::string_view(text->data(), text->size())));
+  }
+  return list;
+}
+
 }  // namespace
 
 Result<ImageProcess> ParseImageProcess(std::string_view config) {
@@ -70,6 +100,9 @@ Result<ImageProcess> ParseImageProcess(std::string_view config) {
   HULL_ASSIGN(process.working_directory, Text(*object, "WorkingDir"));
   HULL_ASSIGN(process.user, Text(*object, "User"));
   HULL_ASSIGN(process.stop_signal, Text(*object, "StopSignal"));
+  HULL_ASSIGN(process.labels, LabelList(*object));
+  HULL_ASSIGN(process.exposed_ports, NameList(*object, "ExposedPorts"));
+  HULL_ASSIGN(process.volumes, NameList(*object, "Volumes"));
   return process;
 }
 

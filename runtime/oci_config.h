@@ -14,6 +14,9 @@ namespace hull {
 // Docker's least memory for a container.
 inline constexpr uint64_t kMinContainerMemoryBytes = 6ULL << 20;
 
+// Where the small init of --init is in the container; docker's place.
+inline constexpr std::string_view kInitDestination = "/sbin/docker-init";
+
 // The command line of the first process. kInvalidArgument: neither the image nor the user names
 // one.
 Result<std::vector<std::string>> CommandLine(const ImageProcess& image,

@@ -12,8 +12,10 @@
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <map>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "runtime/base64.h"
@@ -109,6 +111,59 @@ std::string Compile() {
   return program + rest;
 }
 
+// Newer than this libseccomp, and conditional; asm/unistd_64.h of Linux 6.12, the same on i386.
+constexpr struct {
+  std::string_view name;
+  int number;
+} kNewerCalls[] = {
+    {"lsm_get_self_attr", 459}, {"lsm_set_self_attr", 460}, {"lsm_list_modules", 461}};
+
+// Negative: that calling convention has no such call.
+int NumberOf(const std::string& name, uint32_t library_architecture) {
+  for (const auto& call : kNewerCalls) {
+    if (call.name == name) {
+      const bool is_x32 = library_architecture == SCMP_ARCH_X32;
+      return is_x32 ? static_cast<int>(kX32Bit) + call.number : call.number;
+    }
+  }
+  return seccomp_syscall_resolve_name_arch(library_architecture, name.c_str());
+}
+
+struct Convention {
+  uint32_t library;
+  uint32_t audit;
+};
+constexpr Convention kConventions[] = {{SCMP_ARCH_X86_64, AUDIT_ARCH_X86_64},
+                                       {SCMP_ARCH_X32, AUDIT_ARCH_X86_64},
+                                       {SCMP_ARCH_X86, AUDIT_ARCH_I386}};
+
+using CallKey = std::pair<uint32_t, uint32_t>;  // architecture, number
+
+std::map<CallKey, uint64_t> FindConditionalCalls() {
+  std::map<CallKey, uint64_t> calls;
+  for (const Rule& rule : DefaultRules()) {
+    if (rule.needs_any_capability == 0) continue;
+    std::istringstream names{std::string(rule.names)};
+    for (std::string name; names >> name;) {
+      for (const Convention& convention : kConventions) {
+        const int number = NumberOf(name, convention.library);
+        if (number < 0) continue;
+        calls[{convention.audit, static_cast<uint32_t>(number)}] |= rule.needs_any_capability;
+      }
+    }
+  }
+  return calls;
+}
+
+void WriteConditionalCalls(std::ofstream& out) {
+  out << "namespace {\nconstexpr ConditionalCall kConditionalCalls[] = {\n";
+  for (const auto& [key, needs] : FindConditionalCalls()) {
+    out << "    {" << key.first << "U, " << key.second << "U, " << needs << "U},\n";
+  }
+  out << "};\n}  // namespace\n\nstd::span<const ConditionalCall> ConditionalCalls() {\n"
+         "  return kConditionalCalls;\n}\n\n";
+}
+
 }  // namespace
 }  // namespace hull::seccomp
 
@@ -128,6 +183,8 @@ int main(int argc, char** argv) {
       << "  // " << program.size() / sizeof(sock_filter) << " instructions.\n  return\n";
   const std::string text = hull::EncodeBase64(program);
   for (size_t i = 0; i < text.size(); i += 100) out << "      \"" << text.substr(i, 100) << "\"\n";
-  out << "      ;\n}\n\n}  // namespace hull::seccomp\n";
+  out << "      ;\n}\n\n";
+  hull::seccomp::WriteConditionalCalls(out);
+  out << "}  // namespace hull::seccomp\n";
   return out.good() ? 0 : 1;
 }

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace hull::seccomp {
@@ -47,5 +48,19 @@ std::span<const uint32_t> NewerAllowedCalls();
 // The compiled filter for DefaultRules() and Docker's default capabilities, base64, as crun's
 // annotation run.oci.seccomp_bpf_data takes it.
 std::string_view DefaultFilterBase64();
+
+// A call that some capability opens, by its number in one calling convention.
+struct ConditionalCall {
+  uint32_t audit_architecture = 0;    // AUDIT_ARCH_...
+  uint32_t number = 0;                // with the x32 bit for x32
+  uint64_t needs_any_capability = 0;  // bit mask
+};
+// From DefaultRules(), sorted by architecture and number; made while hull is built.
+std::span<const ConditionalCall> ConditionalCalls();
+
+// The filter for other capabilities than Docker's default: the compiled one, with a few
+// instructions in front that allow what they open and refuse what they would have. The same for
+// Docker's default.
+std::string FilterBase64(uint64_t capabilities);
 
 }  // namespace hull::seccomp

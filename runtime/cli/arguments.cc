@@ -58,8 +58,8 @@ class Splitter {
     for (size_t i = 1; i < word.size(); ++i) {
       const CLI::Option* option = app_.get_option_no_throw(std::string("-") + word[i]);
       if (option == nullptr) {
-        return Fail(ErrorCode::kInvalidArgument, "unknown shorthand flag: '{}' in {}", word[i],
-                    word);
+        return Fail(ErrorCode::kInvalidArgument, "unknown shorthand flag: '{}' in -{}", word[i],
+                    word.substr(i));
       }
       const std::string behind = word.substr(i + 1);
       if (behind.starts_with('=')) {

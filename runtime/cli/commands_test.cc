@@ -165,7 +165,7 @@ TEST_F(SplitTest, WhatIsWrongIsSaidInDockersWords) {
   EXPECT_EQ(Parse({"--nope"}), "unknown flag: --nope");
   EXPECT_EQ(Parse({"---"}), "unknown flag: ---");
   EXPECT_EQ(Parse({"--=x"}), "unknown flag: --");
-  EXPECT_EQ(Parse({"-aq"}), "unknown shorthand flag: 'q' in -aq");
+  EXPECT_EQ(Parse({"-aq"}), "unknown shorthand flag: 'q' in -q");
   EXPECT_EQ(Parse({"--last"}), "flag needs an argument: --last");
   EXPECT_EQ(Parse({"-an"}), "flag needs an argument: 'n' in -an");
 }

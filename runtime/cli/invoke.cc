@@ -40,7 +40,10 @@ bool HasPositional(const CLI::App& app) {
 int Invoke(const Command& command, const GlobalOptions& global, std::vector<std::string> words) {
   CLI::App app;
   PrepareApp(app);
-  const Action action = command.declare(app, global);
+  // Lives as long as the action, which may refer to it.
+  GlobalOptions with_words = global;
+  with_words.arguments = &words;
+  const Action action = command.declare(app, with_words);
   SetRules(app);
   const bool has_short_help = app.get_option_no_throw("-h") == nullptr;
   bool help = false;

@@ -35,7 +35,7 @@ class Run {
   Run(HostLayout layout, RunRequest request)
       : layout_(std::move(layout)),
         request_(std::move(request)),
-        phases_(request_.debug),
+        phases_(request_.container.debug),
         io_(1),
         signals_(io_),
         console_timer_(io_) {}
@@ -98,10 +98,10 @@ Status Run::Launch() {
   spec.memory_bytes = size.memory_bytes;
   spec.name =
       request_.container.name.empty() ? spec.id.substr(0, kShortIdLength) : request_.container.name;
-  spec.storage = request_.storage;
+  spec.storage = request_.container.storage;
   spec.scratch = request_.container.remove_at_exit ? ScratchKind::kThrowaway : ScratchKind::kKept;
-  spec.layer_transport = request_.layer_transport;
-  spec.debug = request_.debug;
+  spec.layer_transport = request_.container.layer_transport;
+  spec.debug = request_.container.debug;
 
   state_.id = spec.id;
   state_.name = spec.name;
@@ -271,7 +271,7 @@ int RunMain(const RunFlags& flags, const std::vector<std::string>& rest,
 
 Action DeclareRun(CLI::App& app, const GlobalOptions& global) {
   const auto flags = std::make_shared<RunFlags>();
-  DeclareRunFlags(app, *flags);
+  DeclareRunFlags(app, *flags, RunVerb::kRun, global.arguments);
   return [flags, &global](const std::vector<std::string>& rest) {
     return RunMain(*flags, rest, global);
   };

@@ -1,4 +1,4 @@
-// The flags of `hull run`, with docker's meaning.
+// The flags of `hull run` and `hull create`, with docker's meaning: one declaration for both.
 #pragma once
 
 #include <functional>
@@ -8,49 +8,47 @@
 #include <CLI/App.hpp>
 
 #include "runtime/container_options.h"
-#include "runtime/sandbox.h"
 #include "vmm/base/result.h"
 
 namespace hull::cli {
 
-// As they stand on the command line.
+enum class RunVerb { kRun, kCreate };
+
+// What was declared, for reading after the parsing; no longer than the CLI::App lives.
 struct RunFlags {
-  bool remove = false;
-  bool interactive = false;
-  bool terminal = false;
-  bool read_only = false;
-  bool debug = false;
-  std::string name;
-  std::string hostname;
-  std::string working_directory;
-  std::string user;
-  std::string entrypoint;
-  std::string cpus;
-  std::string virtual_cpus;
-  std::string memory;
-  std::string storage;
-  std::string layers;
-  std::string pull;
-  std::vector<std::string> environment;
-  const CLI::Option* entrypoint_option = nullptr;
+  RunVerb verb = RunVerb::kRun;
+  // By row of RunFlagTable(); null: not declared, so not given either.
+  std::vector<const CLI::Option*> options = {};
 };
 
 enum class PullPolicy { kMissing, kAlways, kNever };
 
-// What they mean.
+// What they mean. Everything that outlives the command is in `container`; the rest is the
+// command's own.
 struct RunRequest {
   std::string image;
   ContainerOptions container;
-  StorageOptions storage;
-  LayerTransport layer_transport = LayerTransport::kAutomatic;
   PullPolicy pull = PullPolicy::kMissing;
-  bool debug = false;
+  std::string platform;  // "linux/amd64"; empty: this host's
+  // Say nothing while pulling.
+  bool quiet = false;
+  bool detach = false;
+  std::string detach_keys;  // "ctrl-p,ctrl-q"; empty: the default
+  // Hand signals on to the container's process.
+  bool signal_proxy = true;
+  // Where to write the container's id (cidfile.h). Empty: nowhere.
+  std::string cidfile;
 };
 
-void DeclareRunFlags(CLI::App& app, RunFlags& flags);
+// `arguments`: the words of the command line, so that only what can be meant is declared, for CLI11
+// compares each option with each; null: everything, for help, manual and completion.
+void DeclareRunFlags(CLI::App& app, RunFlags& flags, RunVerb verb,
+                     const std::vector<std::string>* arguments);
 
 // `rest`: the image and what follows it. `host_variable` looks up a variable of hull's own
-// environment (nullptr: not set), for -e NAME. Errors: kInvalidArgument.
+// environment (nullptr: not set), for -e NAME and --env-file. Reads the files that are named
+// (variables, labels, seccomp profile). Errors: kInvalidArgument, in docker's words; kUnsupported:
+// docker has the flag, hull does not, and why.
 using HostVariable = std::function<const char*(const char* name)>;
 Result<RunRequest> InterpretRunFlags(const RunFlags& flags, const std::vector<std::string>& rest,
                                      const HostVariable& host_variable);

@@ -10,11 +10,12 @@
 namespace hull::cli {
 namespace {
 
-Result<RunRequest> Parse(const std::vector<std::string>& arguments) {
+// As `hull run` does it; the options are read while CLI11's object lives.
+Result<RunRequest> Parse(const std::vector<std::string>& arguments, RunVerb verb = RunVerb::kRun) {
   CLI::App app;
   app.set_help_flag();
   RunFlags flags;
-  DeclareRunFlags(app, flags);
+  DeclareRunFlags(app, flags, verb, &arguments);
   HULL_ASSIGN(SplitArguments split, SplitCommandLine(app, arguments));
   std::reverse(split.options.begin(), split.options.end());
   try {
@@ -51,7 +52,7 @@ TEST(RunFlags, ValuesMayLookLikeOptions) {
 }
 TEST(RunFlags, UnknownOnesAreNamedAsDockerDoes) {
   EXPECT_EQ(Parse({"--nope", "image"}).error().message(), "unknown flag: --nope");
-  EXPECT_EQ(Parse({"-iq", "image"}).error().message(), "unknown shorthand flag: 'q' in -iq");
+  EXPECT_EQ(Parse({"-i5", "image"}).error().message(), "unknown shorthand flag: '5' in -5");
   EXPECT_EQ(Parse({"--name"}).error().message(), "flag needs an argument: --name");
 }
 TEST(RunFlags, OneDashFlagsCombine) {
@@ -93,9 +94,11 @@ TEST(RunFlags, LimitsAreRead) {
   EXPECT_FALSE(none->container.memory_bytes);
 }
 TEST(RunFlags, StorageIsRead) {
-  EXPECT_EQ(Parse({"--storage", "tmpfs=64m", "image"})->storage.kind, StorageKind::kTmpfs);
-  EXPECT_EQ(Parse({"--storage", "tmpfs=64m", "image"})->storage.size_bytes, 64U << 20U);
-  EXPECT_EQ(Parse({"--storage", "disk", "image"})->storage.size_bytes, 0U);
+  const StorageOptions storage = Parse({"--storage", "tmpfs=64m", "image"})->container.storage;
+  EXPECT_EQ(storage.kind, StorageKind::kTmpfs);
+  EXPECT_EQ(storage.size_bytes, 64U << 20U);
+  EXPECT_EQ(Parse({"--storage", "disk", "image"})->container.storage.size_bytes, 0U);
+  EXPECT_EQ(Parse({"--storage-opt", "size=1g", "image"})->container.storage.size_bytes, 1U << 30U);
 }
 TEST(RunFlags, WrongValuesAreRefused) {
   const std::vector<List> wrong = {
