@@ -41,7 +41,9 @@ Agent::Agent(AgentOptions options)
       containers_(io_, reaper_,
                   {.state_directory = options_.state_directory,
                    .crun = options_.crun,
-                   .cgroup_root = options_.cgroup_root}) {}
+                   .cgroup_root = options_.cgroup_root,
+                   .archive = options_.archive,
+                   .sysctl_root = options_.sysctl_root}) {}
 
 Status Agent::Start() {
   HULL_TRY(reaper_.Start(!options_.is_init));

@@ -32,6 +32,8 @@ struct AgentOptions {
   std::string state_directory = "/run/hull";
   std::string crun = "/usr/bin/crun";
   std::string cgroup_root = "/sys/fs/cgroup";
+  std::string archive = "/usr/lib/hull/hull-archive";
+  std::string sysctl_root = "/proc/sys";
 };
 
 class Agent {

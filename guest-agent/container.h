@@ -38,6 +38,7 @@ struct Container {
     kPaused,
     kStopped,  // the first process has ended
     kDeleting,
+    kMounted,  // only its root file system is there
   };
 
   std::string id;
@@ -49,6 +50,9 @@ struct Container {
   std::string home;  // of the resolved user; empty when the configuration's user stands
   bool has_poststart_hooks = false;
   bool has_poststop_hooks = false;
+  // For archives.
+  v1::RootFilesystem rootfs_request;
+  std::vector<std::string> mount_points;  // with a slash in front
   Cgroup cgroup;
   Process init;
   std::map<std::string, std::shared_ptr<Process>> execs;

@@ -88,6 +88,8 @@ const char* StateName(Container::State state) {
       return "not running";
     case Container::State::kDeleting:
       return "being deleted";
+    case Container::State::kMounted:
+      return "not running";
   }
   return "?";
 }
@@ -122,6 +124,8 @@ void Containers::Register(ttrpc::Server& server) {
   HandleAtOnce(server, "Resize", this, &Containers::Resize);
   HandleAtOnce(server, "State", this, &Containers::State);
   HandleLater(server, "Delete", this, &Containers::Delete);
+  HandleAtOnce(server, "Processes", this, &Containers::Processes);
+  HandleAtOnce(server, "Stat", this, &Containers::Stat);
   server.Handle<v1::PauseRequest, v1::PauseResponse>(
       kServiceName, "Pause",
       [this](const v1::PauseRequest& request, const Reply<v1::PauseResponse>& reply) {
@@ -152,6 +156,9 @@ Result<Process*> Containers::FindProcess(const std::string& id, const std::strin
                   EscapeControl(exec_id.substr(0, kMaxIdBytes)));
     }
     process = found->second.get();
+  }
+  if (container->state == Container::State::kMounted) {
+    return Fail(ErrorCode::kUnavailable, "container {} is not running", id);
   }
   if (process->pid == 0) return Fail(ErrorCode::kUnavailable, "the process is being created");
   return process;
@@ -251,6 +258,9 @@ Result<v1::StateResponse> Containers::State(const v1::StateRequest& request) {
     case Container::State::kDeleting:
       response.set_status(v1::StateResponse::STOPPED);
       break;
+    case Container::State::kMounted:
+      response.set_status(v1::StateResponse::MOUNTED);
+      break;
   }
   response.set_pid(static_cast<uint32_t>(container->init.pid));
   if (container->init.exit) *response.mutable_exit() = *container->init.exit;
@@ -323,6 +333,10 @@ void Containers::Delete(const v1::DeleteRequest& request, const DeleteReply& rep
     container->execs.erase(request.exec_id());
     return reply(v1::DeleteResponse());
   }
+  if (container->state == Container::State::kMounted) {
+    Remove(container);
+    return reply(v1::DeleteResponse());
+  }
   if (container->state == Container::State::kStopped) return DeleteStopped(container, reply);
   if (!container->alive() || !request.force()) {
     return reply(Fail(ErrorCode::kUnavailable, "container {} is {}", container->id,
@@ -368,6 +382,7 @@ void Containers::RemoveCgroup(const ContainerPtr& container, int attempts_left,
 }
 
 void Containers::Remove(const ContainerPtr& container) {
+  KillArchives(container->id);
   crun_.RemoveRecords(container->id);
   UnmountRootFilesystem(container->directory);
   RemoveFlatDirectory(container->directory);
@@ -392,12 +407,13 @@ void Containers::EndAll(milliseconds grace, std::function<void()> done) {
     const bool started = container->state != Container::State::kCreated;
     ::kill(container->init.pid, started ? SIGTERM : SIGKILL);
   }
+  for (const auto& [pid, id] : archives_) ::kill(pid, SIGKILL);
   AwaitEnd(steady_clock::now() + grace, false, std::move(done));
 }
 
 void Containers::AwaitEnd(steady_clock::time_point deadline, bool killed,
                           std::function<void()> done) {
-  if (CountAlive() == 0 || (killed && steady_clock::now() >= deadline)) {
+  if ((CountAlive() == 0 && archives_.empty()) || (killed && steady_clock::now() >= deadline)) {
     for (const auto& [id, container] : containers_) UnmountRootFilesystem(container->directory);
     return done();
   }

@@ -29,6 +29,8 @@ class Containers {
     std::string state_directory;  // containers' directories; a tmpfs
     std::string crun;
     std::string cgroup_root;
+    std::string archive;  // the program hull-archive
+    std::string sysctl_root;
   };
 
   // `io` and `reaper` must outlive it.
@@ -42,6 +44,16 @@ class Containers {
   // The stream that `open` names, checked.
   Status CheckStream(const v1::StreamOpen& open) const;
   void AttachStream(const v1::StreamOpen& open, UniqueFd socket);
+
+  // An archive that `open` asks for: what its program is given, checked and opened. Then, once the
+  // host has its answer, `socket` goes to that program.
+  struct ArchiveLaunch {
+    std::string container_id;
+    UniqueFd root;
+    UniqueFd job;
+  };
+  Result<ArchiveLaunch> PrepareArchive(const v1::StreamOpen& open);
+  void StartArchive(const ArchiveLaunch& launch, UniqueFd socket);
 
   // Ends all containers: SIGTERM, after `grace` SIGKILL, then `done`. Nothing can be created any
   // more.
@@ -72,6 +84,13 @@ class Containers {
                                  const std::string& file, std::string* command);
   void Executed(const ContainerPtr& container, const ProcessPtr& process, const std::string& file,
                 Status status, const UniqueFd& console, const ExecReply& reply);
+
+  // containers_files.cc: archives and what is told about files and processes.
+  Result<v1::ProcessesResponse> Processes(const v1::ProcessesRequest& request);
+  Result<v1::StatResponse> Stat(const v1::StatRequest& request);
+  // As the container's processes see it while there are some, else its root file system.
+  Result<UniqueFd> OpenContainerRoot(const Container& container) const;
+  void KillArchives(const std::string& container_id);
 
   // containers.cc: the rest.
   void Start(const v1::StartRequest& request, const Reply<v1::StartResponse>& reply);
@@ -105,6 +124,7 @@ class Containers {
   const Places places_;
   Crun crun_;
   std::map<std::string, ContainerPtr> containers_;
+  std::map<pid_t, std::string> archives_;  // programs under way, and whose files they touch
   uint64_t next_directory_ = 1;
   bool ending_ = false;
 };

@@ -8,11 +8,13 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "guest-agent/command_check.h"
 #include "guest-agent/console_socket.h"
 #include "guest-agent/containers.h"
 #include "guest-agent/kernel_log.h"
 #include "guest-agent/oci.h"
 #include "guest-agent/rootfs.h"
+#include "guest-agent/sysctl.h"
 #include "guest-agent/user.h"
 #include "vmm/base/file.h"
 
@@ -124,12 +126,23 @@ void Containers::AwaitDevices(const ContainerPtr& container,
   if (Status prepared = Prepare(*container, *request); !prepared) {
     return Discard(container, std::move(prepared).error(), reply);
   }
+  if (request->mount_only()) {
+    container->state = Container::State::kMounted;
+    return reply(v1::CreateResponse());
+  }
   RunCreate(container, reply);
 }
 
 Status Containers::Prepare(Container& container, const v1::CreateRequest& request) {
   HULL_TRY(MakeDirectories(container.directory, 0755));
   HULL_TRY(MountRootFilesystem(request.rootfs(), container.directory));
+  container.rootfs_request = request.rootfs();
+  if (request.mount_only()) {
+    if (request.oci_config().empty()) return {};
+    HULL_ASSIGN(const json::object config, ParseObject(request.oci_config(), "oci_config"));
+    container.mount_points = MountPointsOf(config);
+    return {};
+  }
   HULL_ASSIGN(const json::object config, PrepareConfig(container, request));
   return WriteFile(container.directory + "/config.json", json::serialize(config));
 }
@@ -162,6 +175,9 @@ Result<json::object> Containers::PrepareConfig(Container& container,
   changes.read_only = rootfs.read_only() || (!rootfs.has_disk() && !rootfs.has_tmpfs());
   changes.cgroup_path = fmt::format("/{}", container.id);
   HULL_TRY(PatchConfig(config, changes));
+  container.mount_points = MountPointsOf(config);
+  HULL_ASSIGN(const std::vector<Sysctl> sysctls, TakeGuestSysctls(config));
+  HULL_TRY(WriteSysctls(sysctls, places_.sysctl_root));
   container.cgroup = Cgroup(places_.cgroup_root + CgroupPathOf(config));
   container.has_poststart_hooks = HasHooks(config, "poststart");
   container.has_poststop_hooks = HasHooks(config, "poststop");
@@ -201,6 +217,12 @@ void Containers::Created(const ContainerPtr& container, Status status, UniqueFd 
     Result<UniqueFd> master = ReceiveConsole(console);
     status = master ? container->init.stdio->SetTerminal(std::move(*master))
                     : Status(Fail(std::move(master).error()));
+  }
+  if (status) {
+    // Now all mounts are there, so what the process will see can be seen.
+    const Result<UniqueFd> root =
+        OpenFile(fmt::format("/proc/{}/root", *pid), O_PATH | O_DIRECTORY);
+    if (root) status = CheckInterpreter(root->get(), container->base_process);
   }
   if (!status) return Discard(container, std::move(status).error(), reply);
   container->init.pid = *pid;
@@ -274,6 +296,8 @@ Result<Containers::ProcessPtr> Containers::PrepareExec(Container& container,
   HULL_TRY(PatchProcess(merged, patch));
   if (!patch.identity && !wanted.contains("user")) HULL_TRY(AddHome(merged, container.home));
   *command = CommandOf(merged);
+  HULL_ASSIGN(const UniqueFd root, OpenContainerRoot(container));
+  HULL_TRY(CheckInterpreter(root.get(), merged));
 
   auto process = std::make_shared<Process>();
   process->id = request.exec_id();

@@ -17,6 +17,7 @@ namespace {
 
 constexpr char kUsage[] =
     "usage: hull-agent --listen-unix DIR --state DIR [--crun FILE] [--cgroup-root DIR]\n"
+    "  [--archive FILE]\n"
     "hull-agent is PID 1 of a hull guest. Elsewhere it runs only with --listen-unix, for tests.\n";
 
 bool ParseArguments(int argc, char** argv, hull::agent::AgentOptions* options) {
@@ -31,6 +32,8 @@ bool ParseArguments(int argc, char** argv, hull::agent::AgentOptions* options) {
       options->crun = argv[i + 1];
     } else if (name == "--cgroup-root") {
       options->cgroup_root = argv[i + 1];
+    } else if (name == "--archive") {
+      options->archive = argv[i + 1];
     } else {
       return false;
     }

@@ -197,6 +197,20 @@ std::string CgroupPathOf(const json::object& config) {
   return StringAt(linux_part->get_object(), "cgroupsPath");
 }
 
+std::vector<std::string> MountPointsOf(const json::object& config) {
+  std::vector<std::string> points;
+  const json::value* mounts = Find(config, "mounts");
+  if (mounts == nullptr || !mounts->is_array()) return points;
+  for (const json::value& mount : mounts->get_array()) {
+    if (!mount.is_object()) continue;
+    std::string path = StringAt(mount.get_object(), "destination");
+    if (!path.starts_with('/')) path.insert(0, 1, '/');
+    while (path.size() > 1 && path.back() == '/') path.pop_back();
+    points.push_back(std::move(path));
+  }
+  return points;
+}
+
 bool HasHooks(const json::object& config, std::string_view name) {
   const json::value* hooks = Find(config, "hooks");
   if (hooks == nullptr || !hooks->is_object()) return false;

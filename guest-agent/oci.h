@@ -70,6 +70,9 @@ std::string HostnameOf(const boost::json::object& config);
 // linux.cgroupsPath as PatchConfig left it.
 std::string CgroupPathOf(const boost::json::object& config);
 
+// Destinations of its mounts, each with a slash in front and none behind.
+std::vector<std::string> MountPointsOf(const boost::json::object& config);
+
 // Whether hooks.NAME has entries.
 bool HasHooks(const boost::json::object& config, std::string_view name);
 

@@ -190,6 +190,27 @@ Status MountRootFilesystem(const v1::RootFilesystem& rootfs, const std::string& 
   return mounted;
 }
 
+Status MountLayersOnly(const v1::RootFilesystem& rootfs, const std::string& directory) {
+  // Somewhere to make directories, seen by nobody else.
+  HULL_TRY(MountWith("tmpfs", {{"source", "hull"}, {"mode", "0700"}}, 0, directory));
+  const std::string target = directory + "/lower";
+  HULL_TRY(MakeDirectory(target));
+  HULL_TRY(MountLayers(rootfs, directory));
+  if (rootfs.layers_size() == 1) {
+    // An overlay needs two layers, or a writable one.
+    if (::mount(LayerDirectory(directory, 0).c_str(), target.c_str(), nullptr, MS_BIND, nullptr) !=
+        0) {
+      return FailErrno("bind the layer");
+    }
+    return {};
+  }
+  std::vector<MountOption> options = {{"source", "overlay"}, {"xino", "off"}};
+  for (int i = rootfs.layers_size(); i-- > 0;) {
+    options.emplace_back("lowerdir+", LayerDirectory(directory, static_cast<size_t>(i)));
+  }
+  return MountWith("overlay", options, MOUNT_ATTR_RDONLY, target);
+}
+
 void UnmountRootFilesystem(const std::string& directory) {
   ::umount2((directory + "/rootfs").c_str(), MNT_DETACH);
   ::umount2((directory + "/rw").c_str(), MNT_DETACH);

@@ -29,6 +29,10 @@ std::vector<std::string> MissingDevices(const v1::RootFilesystem& rootfs);
 // writable layer `<directory>/rw`. After an error everything is unmounted again.
 Status MountRootFilesystem(const v1::RootFilesystem& rootfs, const std::string& directory);
 
+// Mounts the layers alone, read-only, at `<directory>/lower`: what the root file system was before
+// the container changed it. For a process with a mount namespace of its own, which is their end.
+Status MountLayersOnly(const v1::RootFilesystem& rootfs, const std::string& directory);
+
 // Unmounts what MountRootFilesystem mounted, in so far as it is there.
 void UnmountRootFilesystem(const std::string& directory);
 

@@ -6,10 +6,13 @@
 
 #include <csignal>
 
+#include "vmm/base/unique_fd.h"
+
 namespace hull::agent {
 namespace {
 
 constexpr char kNull[] = "/dev/null";
+constexpr int kFirstCopy = 10;
 
 // posix_spawn's dup2 clears close-on-exec even when source and target are the same.
 void AddStream(posix_spawn_file_actions_t* actions, int fd, int target, int null_flags) {
@@ -36,6 +39,13 @@ Result<pid_t> Spawn(const std::vector<std::string>& arguments, const SpawnStream
   AddStream(&actions, streams.input, STDIN_FILENO, O_RDONLY);
   AddStream(&actions, streams.output, STDOUT_FILENO, O_WRONLY);
   AddStream(&actions, streams.error, STDERR_FILENO, O_WRONLY);
+  // Copies out of the way: neither may be overwritten before it has been given.
+  const UniqueFd third(streams.third < 0 ? -1
+                                         : ::fcntl(streams.third, F_DUPFD_CLOEXEC, kFirstCopy));
+  const UniqueFd fourth(streams.fourth < 0 ? -1
+                                           : ::fcntl(streams.fourth, F_DUPFD_CLOEXEC, kFirstCopy));
+  if (third.valid()) ::posix_spawn_file_actions_adddup2(&actions, third.get(), 3);
+  if (fourth.valid()) ::posix_spawn_file_actions_adddup2(&actions, fourth.get(), 4);
 
   posix_spawnattr_t attributes;
   ::posix_spawnattr_init(&attributes);

@@ -16,6 +16,9 @@ struct SpawnStreams {
   int input = -1;
   int output = -1;
   int error = -1;
+  // Further ones, as descriptors 3 and 4; -1: not there.
+  int third = -1;
+  int fourth = -1;
 };
 
 // Starts `arguments[0]` (an absolute path) with `arguments`, an environment of PATH alone, default

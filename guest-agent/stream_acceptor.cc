@@ -63,6 +63,7 @@ class StreamAcceptor::Handshake : public std::enable_shared_from_this<Handshake>
 
   void Answer() {
     if (!open_.ParseFromString(body_)) return;
+    if (open_.has_archive()) return AnswerArchive();
     const Status found = acceptor_.containers_.CheckStream(open_);
     v1::StreamOpened opened;
     if (!found) opened.set_error(found.error().ToString());
@@ -77,6 +78,23 @@ class StreamAcceptor::Handshake : public std::enable_shared_from_this<Handshake>
           self->acceptor_.containers_.AttachStream(self->open_,
                                                    UniqueFd(self->connection_.release()));
         });
+  }
+
+  void AnswerArchive() {
+    auto launch = std::make_shared<Result<Containers::ArchiveLaunch>>(
+        acceptor_.containers_.PrepareArchive(open_));
+    v1::StreamOpened opened;
+    if (!*launch) opened.set_error(launch->error().ToString());
+    Result<std::string> frame = EncodeStreamFrame(opened);
+    if (!frame) return;
+    body_ = std::move(*frame);
+    boost::asio::async_write(connection_, boost::asio::buffer(body_),
+                             [self = shared_from_this(), launch](const error_code& failed, size_t) {
+                               self->timer_.cancel();
+                               if (failed || !*launch) return;
+                               self->acceptor_.containers_.StartArchive(
+                                   **launch, UniqueFd(self->connection_.release()));
+                             });
   }
 
   StreamAcceptor& acceptor_;

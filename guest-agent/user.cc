@@ -174,6 +174,20 @@ Result<AccountFiles> ReadAccountFiles(const std::string& rootfs) {
   return files;
 }
 
+std::string NameOfUser(const AccountFiles& files, uint32_t user) {
+  const auto entry = FindUser(files.passwd, "", user);
+  return entry ? std::string(entry->name) : std::string();
+}
+
+std::string NameOfGroup(const AccountFiles& files, uint32_t group) {
+  std::string name;
+  EachGroup(files.group, [&](const GroupEntry& entry) {
+    if (entry.gid == group) name = std::string(entry.name);
+    return name.empty();
+  });
+  return name;
+}
+
 Result<std::vector<uint32_t>> ResolveGroups(const AccountFiles& files,
                                             const std::vector<std::string>& groups) {
   std::vector<uint32_t> numbers;

@@ -38,6 +38,10 @@ Result<AccountFiles> ReadAccountFiles(const std::string& rootfs);
 Result<Identity> ResolveUser(const AccountFiles& files, std::string_view user,
                              const std::vector<std::string>& additional);
 
+// The name of a number; empty when the file does not have it.
+std::string NameOfUser(const AccountFiles& files, uint32_t user);
+std::string NameOfGroup(const AccountFiles& files, uint32_t group);
+
 // Numbers of groups by name or number, as ResolveUser does for `additional`.
 Result<std::vector<uint32_t>> ResolveGroups(const AccountFiles& files,
                                             const std::vector<std::string>& groups);

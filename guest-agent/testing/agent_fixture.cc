@@ -19,6 +19,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "guest-agent/protocol/chunk_stream.h"
 #include "guest-agent/protocol/stream_frame.h"
 #include "vmm/base/file.h"
 
@@ -196,8 +197,9 @@ Status AgentProcess::Make() {
     ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
     const std::string agent = ProgramDirectory() + "/hull-agent";
     const std::string state = directory_ + "/state";
+    const std::string archive = ProgramDirectory() + "/hull-archive";
     ::execl(agent.c_str(), "hull-agent", "--listen-unix", sockets_.c_str(), "--state",
-            state.c_str(), "--crun", crun.c_str(), nullptr);
+            state.c_str(), "--crun", crun.c_str(), "--archive", archive.c_str(), nullptr);
     ::_exit(127);
   }
   for (int i = 0; i < 500; ++i) {
@@ -352,6 +354,52 @@ std::string AgentTest::ReadUntil(const UniqueFd& fd, std::string_view wanted) {
     text.append(bytes, static_cast<size_t>(size));
   }
   return text;
+}
+
+UniqueFd AgentTest::OpenArchive(const std::string& id, const v1::Archive& archive,
+                                std::string* error) {
+  UniqueFd socket = agent_->Connect(kStreamPort);
+  v1::StreamOpen open;
+  open.set_container_id(id);
+  *open.mutable_archive() = archive;
+  v1::StreamOpened opened;
+  Status status = SendStreamFrame(socket.get(), open);
+  if (status) status = ReceiveStreamFrame(socket.get(), opened);
+  const std::string reason = status ? opened.error() : status.error().ToString();
+  if (error != nullptr) *error = reason;
+  if (reason.empty()) return socket;
+  if (error == nullptr) ADD_FAILURE() << "open archive: " << reason;
+  return UniqueFd();
+}
+
+Received AgentTest::Receive(const std::string& id, const v1::Archive& archive) {
+  Received received;
+  const UniqueFd socket = OpenArchive(id, archive);
+  ChunkReceiver receiver(socket.get());
+  for (;;) {
+    const auto chunk = receiver.Next();
+    if (!chunk) {
+      ADD_FAILURE() << chunk.error().ToString();
+      return received;
+    }
+    if (chunk->empty()) break;
+    for (const std::byte byte : *chunk) received.data.push_back(static_cast<char>(byte));
+  }
+  received.end = receiver.end();
+  return received;
+}
+
+v1::ArchiveEnd AgentTest::Send(const std::string& id, const v1::Archive& archive,
+                               std::string_view data) {
+  const UniqueFd socket = OpenArchive(id, archive);
+  ChunkSender sender(socket.get());
+  // The agent's side may give up before it has read all.
+  if (sender.Write(std::as_bytes(std::span(data.data(), data.size())))) {
+    static_cast<void>(sender.Finish(v1::ArchiveEnd()));
+  }
+  const auto end = ReceiveArchiveEnd(socket.get());
+  if (!end) ADD_FAILURE() << end.error().ToString();
+  return end ? *end : v1::ArchiveEnd();
 }
 
 Ended AgentTest::Run(const v1::CreateRequest& request, std::string_view input) {

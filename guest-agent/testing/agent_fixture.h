@@ -59,6 +59,12 @@ struct Ended {
   std::string err;
 };
 
+// What came out of an archive.
+struct Received {
+  std::string data;
+  v1::ArchiveEnd end;
+};
+
 class AgentTest : public ::testing::Test {
  protected:
   void SetUp() override;
@@ -87,6 +93,11 @@ class AgentTest : public ::testing::Test {
   // A connected stream; invalid, with `error`, when the agent refuses.
   UniqueFd Open(const std::string& id, const std::string& exec_id, v1::StreamOpen::Kind kind,
                 std::string* error = nullptr);
+  // The connection of an archive; invalid, with `error`, when the agent refuses.
+  UniqueFd OpenArchive(const std::string& id, const v1::Archive& archive,
+                       std::string* error = nullptr);
+  Received Receive(const std::string& id, const v1::Archive& archive);
+  v1::ArchiveEnd Send(const std::string& id, const v1::Archive& archive, std::string_view data);
   // Everything up to the end of file, at most for 30 s.
   static std::string ReadToEnd(const UniqueFd& fd);
   // Until `text` has been seen (or 10 s have passed); what was read.
