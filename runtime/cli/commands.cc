@@ -10,6 +10,11 @@ namespace hull::cli {
 
 // Each is at the end of its own file.
 extern const Command kCheck;
+extern const Command kDeviceBind;
+extern const Command kDeviceInspect;
+extern const Command kDeviceLs;
+extern const Command kDeviceUnbind;
+extern const Command kDeviceVf;
 extern const Command kHelp;
 extern const Command kImages;
 extern const Command kPull;
@@ -22,11 +27,13 @@ namespace {
 constexpr std::array kCommands = {
     &kRun,   &kPull, &kImages,   //
     &kRm,                        // containers
+    &kDeviceBind, &kDeviceInspect, &kDeviceLs, &kDeviceUnbind, &kDeviceVf,  // devices
     &kCheck, &kHelp, &kVersion,  // the system
 };
 
 constexpr std::array kFamilies = {
     Family{"container", "Manage containers"},
+    Family{"device", "Manage PCI devices that are passed to containers"},
     Family{"image", "Manage images"},
     Family{"system", "Manage hull"},
 };

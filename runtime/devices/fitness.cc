@@ -71,6 +71,7 @@ void CheckGroup(const HostTree& host, const PciDevice& device, std::span<const P
                 Obstacles& found) {
   std::string in_use;
   std::string addresses;
+  bool has_bridge = false;
   for (const PciAddress& address : device.group_members) {
     if (std::find(together.begin(), together.end(), address) != together.end()) continue;
     const Result<PciDevice> member = ReadPciDevice(host, address);
@@ -78,15 +79,18 @@ void CheckGroup(const HostTree& host, const PciDevice& device, std::span<const P
     in_use += fmt::format("{}{} (driver {})", in_use.empty() ? "" : ", ", address.ToString(),
                           member->driver);
     addresses += " " + address.ToString();
+    has_bridge = has_bridge || member->IsBridge();
   }
   if (in_use.empty()) return;
   found.push_back(
       {Obstacle::Kind::kGroupShared,
        fmt::format("its IOMMU group {} also holds {}: the IOMMU cannot tell them apart",
                    device.iommu_group.value_or(0), in_use),
-       fmt::format(
-           "bind them together: hull device bind {}{}; or move the card to a slot of its own",
-           device.address.ToString(), addresses)});
+       has_bridge ? "a part of the board itself is among them, which cannot leave the host; a card "
+                    "may have a group of its own in another slot"
+                  : fmt::format("bind them together: hull device bind {}{}; or move the card to a "
+                                "slot of its own",
+                                device.address.ToString(), addresses)});
 }
 
 void CheckBars(const IommuState& iommu, const PciDevice& device, Obstacles& found) {

@@ -94,6 +94,7 @@ TEST_F(FitnessTest, AGroupIsSharedWithBridgesStubsAndTheDriverlessOnly) {
   EXPECT_EQ(Obstacles().front().text,
             "its IOMMU group 5 also holds 0000:00:1f.0 (driver lpc_ich), 0000:01:00.4 (driver "
             "snd_hda_intel): the IOMMU cannot tell them apart");
+  EXPECT_THAT(Obstacles().front().remedy, HasSubstr("a part of the board itself"));
   EXPECT_THAT(Obstacles(kAddress, {{0, 0, 0x1f, 0}, {0, 1, 0, 4}}), IsEmpty());
 }
 
