@@ -41,8 +41,12 @@ void BlobReader::GzipEnd::operator()(z_stream* stream) const {
   delete stream;
 }
 
-BlobReader::BlobReader(int fd, uint64_t cap_bytes)
-    : fd_(fd), cap_bytes_(cap_bytes), in_buffer_(kBufferBytes), out_buffer_(kBufferBytes) {}
+BlobReader::BlobReader(int fd, uint64_t cap_bytes, bool makes_digests)
+    : fd_(fd),
+      cap_bytes_(cap_bytes),
+      makes_digests_(makes_digests),
+      in_buffer_(kBufferBytes),
+      out_buffer_(kBufferBytes) {}
 
 BlobReader::~BlobReader() = default;
 
@@ -57,7 +61,7 @@ Status BlobReader::Fill() {
   if (count < 0) return FailErrno("read the blob");
   if (count == 0) end_of_blob_ = true;
   const auto fresh = std::span(in_buffer_).subspan(kept, static_cast<size_t>(count));
-  blob_hash_.Update(fresh);
+  if (makes_digests_) blob_hash_.Update(fresh);
   blob_bytes_ += fresh.size();
   in_ = std::span(in_buffer_).first(kept + fresh.size());
   return {};
@@ -79,7 +83,7 @@ Status BlobReader::Start() {
     ZSTD_DCtx_setParameter(zstd_.get(), ZSTD_d_windowLogMax, kZstdWindowLog);
   } else if (StartsWith(in_, kBzip2Magic) || StartsWith(in_, kXzMagic)) {
     return Fail(ErrorCode::kUnsupported,
-                "the layer is compressed with bzip2 or xz, which OCI images do not use");
+                "it is compressed with bzip2 or xz, which OCI images do not use");
   }
   return {};
 }
@@ -161,10 +165,9 @@ Result<std::span<const std::byte>> BlobReader::Next() {
   }
   tar_bytes_ += out.size();
   if (tar_bytes_ > cap_bytes_) {
-    return Fail(ErrorCode::kExhausted, "the layer unpacks to more than the {} bytes allowed",
-                cap_bytes_);
+    return Fail(ErrorCode::kExhausted, "it unpacks to more than the {} bytes allowed", cap_bytes_);
   }
-  tar_hash_.Update(out);
+  if (makes_digests_) tar_hash_.Update(out);
   return out;
 }
 

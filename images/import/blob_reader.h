@@ -24,7 +24,8 @@ class BlobReader {
 
   // `fd`: the blob, read from where it stands; must outlive the reader. More than `cap_bytes` of
   // tar is kExhausted: what a few compressed bytes can become has no bound of its own.
-  BlobReader(int fd, uint64_t cap_bytes);
+  // `makes_digests`: without, the two Finish functions mean nothing.
+  BlobReader(int fd, uint64_t cap_bytes, bool makes_digests = true);
   ~BlobReader();
   BlobReader(const BlobReader&) = delete;
   BlobReader& operator=(const BlobReader&) = delete;
@@ -55,6 +56,7 @@ class BlobReader {
 
   int fd_;
   uint64_t cap_bytes_;
+  bool makes_digests_;
   bool started_ = false;
   bool end_of_blob_ = false;
   bool frame_open_ = false;  // inside a gzip member or zstd frame: the end may not come now

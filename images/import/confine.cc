@@ -59,7 +59,7 @@ Status LoadFilter() {
       SCMP_SYS(futex),      SCMP_SYS(rt_sigreturn),  SCMP_SYS(rt_sigprocmask),
       SCMP_SYS(gettid),     SCMP_SYS(getpid),        SCMP_SYS(tgkill),
       SCMP_SYS(getrandom),  SCMP_SYS(clock_gettime), SCMP_SYS(exit),
-      SCMP_SYS(exit_group),
+      SCMP_SYS(exit_group), SCMP_SYS(pread64),
   };
   int status = 0;
   for (const int call : kAllowed) {

@@ -29,6 +29,9 @@ class ErofsWriter {
   // file.
   Status WriteFile(uint64_t offset, std::span<const std::byte> data);
 
+  // Where the data of the file that was begun last stands in the image.
+  uint64_t file_position() const { return file_start_; }
+
   // Writes the metadata of `root` and all below it. The file system's UUID comes from `diff_id`.
   Status Finish(const Inode& root, std::string_view diff_id);
 

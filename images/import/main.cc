@@ -1,24 +1,35 @@
-// hull-import: one layer from a blob to an EROFS file, in a process that can do nothing else.
+// hull-import: what reads and makes layers, in a process that can do nothing else.
 //
-//   hull-import LIMIT-BYTES LIMIT-ENTRIES <blob 3>image
+//   hull-import LIMIT-BYTES LIMIT-ENTRIES <blob 3>image 4>recipe
 //
-// Standard input is the blob, descriptor 3 an empty file open for writing. On standard output comes
-// a report, a line each "key value", the last one "end": blob-digest, blob-bytes, diff-id,
-// tar-bytes, image-bytes, dropped-xattrs, any number of implicit (a directory, control characters
-// escaped); or "error CODE ERRNO MESSAGE" alone. Exit code 0 with a report, 1 with an error, 2 when
-// called wrongly.
+// One layer from a blob to an EROFS file. Standard input is the blob, descriptors 3 and 4 are empty
+// files open for writing (4: images/import/recipe.h). On standard output comes a report, a line
+// each "key value", the last one "end": blob-digest, blob-bytes, diff-id, tar-bytes, image-bytes,
+// dropped-xattrs, any number of implicit (a directory, control characters escaped); or "error CODE
+// ERRNO MESSAGE" alone. Exit code 0 with a report, 1 with an error, 2 when called wrongly.
+//
+//   hull-import rebuild <recipe 3<image
+//
+// The layer's tar on standard output. An error goes to standard error: "CODE ERRNO MESSAGE".
+//
+//   hull-import split LIMIT-BYTES LIMIT-ENTRIES <archive
+//
+// The files of an image archive on standard output, framed (images/import/archive_split.h); errors
+// as above.
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include <charconv>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <new>
+#include <span>
 #include <string>
 #include <string_view>
 
+#include "images/import/archive_split.h"
 #include "images/import/confine.h"
+#include "images/import/recipe.h"
 #include "images/import/tar_layer.h"
 #include "vmm/base/escape.h"
 #include "vmm/base/file.h"
@@ -27,6 +38,7 @@ namespace hull::images {
 namespace {
 
 constexpr int kImageFd = 3;
+constexpr int kRecipeFd = 4;
 // The tree's own cap on text is 1 GiB; entries add to it. A tar that needs more ends in kExhausted.
 constexpr uint64_t kMemoryBytes = uint64_t{8} << 30;
 // More than this is not worth reporting: the report is a help, and its reader has a cap.
@@ -59,7 +71,35 @@ bool ParseNumber(const char* text, uint64_t& value) {
 
 Result<TarLayerReport> Run(const TarLimits& limits) {
   HULL_TRY(Confine(kMemoryBytes));
-  return ConvertTarLayer(STDIN_FILENO, kImageFd, limits);
+  return ConvertTarLayer(STDIN_FILENO, kImageFd, kRecipeFd, limits);
+}
+
+int Convert(const TarLimits& limits) {
+  const Result<TarLayerReport> report = Run(limits);
+  const Status written =
+      WriteAll(STDOUT_FILENO, report ? Describe(*report) : Describe(report.error()));
+  return report && written ? 0 : 1;
+}
+
+// Of a mode whose standard output is data.
+int EndWith(const Status& status) {
+  if (status) return 0;
+  const Error& error = status.error();
+  const std::string text = fmt::format("{} {} {}", static_cast<int>(error.code()),
+                                       error.error_number(), EscapeControl(error.ToString()));
+  return WriteAll(STDERR_FILENO, text) ? 1 : 2;
+}
+
+Status Rebuild() {
+  HULL_TRY(Confine(kMemoryBytes));
+  return RebuildTar(STDIN_FILENO, kImageFd, [](std::span<const std::byte> piece) {
+    return WriteAll(STDOUT_FILENO, piece);
+  });
+}
+
+Status Split(const SplitLimits& limits) {
+  HULL_TRY(Confine(kMemoryBytes));
+  return SplitArchive(STDIN_FILENO, STDOUT_FILENO, limits);
 }
 
 // Memory is the one thing whose end the standard library reports by an exception.
@@ -73,15 +113,22 @@ void OutOfMemory() {
 
 int main(int argc, char** argv) {
   using namespace hull::images;  // NOLINT(google-build-using-namespace)
-  TarLimits limits;
-  if (argc != 3 || !ParseNumber(argv[1], limits.bytes) || !ParseNumber(argv[2], limits.entries)) {
-    std::fputs("usage: hull-import LIMIT-BYTES LIMIT-ENTRIES <BLOB 3>IMAGE (hull starts it)\n",
-               stderr);
-    return 2;
-  }
+  const std::string_view mode = argc > 1 ? argv[1] : "";
   std::set_new_handler(OutOfMemory);
-  const hull::Result<TarLayerReport> report = Run(limits);
-  const hull::Status written =
-      hull::WriteAll(STDOUT_FILENO, report ? Describe(*report) : Describe(report.error()));
-  return report && written ? 0 : 1;
+  if (mode == "rebuild" && argc == 2) return EndWith(Rebuild());
+  SplitLimits split;
+  if (mode == "split" && argc == 4 && ParseNumber(argv[2], split.bytes) &&
+      ParseNumber(argv[3], split.entries)) {
+    return EndWith(Split(split));
+  }
+  TarLimits limits;
+  if (argc == 3 && ParseNumber(argv[1], limits.bytes) && ParseNumber(argv[2], limits.entries))
+    return Convert(limits);
+  std::fputs(
+      "usage: hull-import LIMIT-BYTES LIMIT-ENTRIES <BLOB 3>IMAGE 4>RECIPE\n"
+      "       hull-import rebuild <RECIPE 3<IMAGE\n"
+      "       hull-import split LIMIT-BYTES LIMIT-ENTRIES <ARCHIVE\n"
+      "(hull starts it)\n",
+      stderr);
+  return 2;
 }

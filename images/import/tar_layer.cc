@@ -14,6 +14,7 @@
 #include "images/import/blob_reader.h"
 #include "images/import/erofs_writer.h"
 #include "images/import/layer_tree.h"
+#include "images/import/recipe.h"
 
 namespace hull::images {
 namespace {
@@ -28,9 +29,10 @@ constexpr uint64_t kMinorBits = 20;
 
 class Converter {
  public:
-  Converter(int blob_fd, int image_fd, const TarLimits& limits)
+  Converter(int blob_fd, int image_fd, int recipe_fd, const TarLimits& limits)
       : blob_(blob_fd, limits.bytes),
         writer_(image_fd, limits.bytes),
+        recipe_(recipe_fd),
         tree_(TreeLimits{.entries = limits.entries}) {}
 
   Result<TarLayerReport> Run();
@@ -38,6 +40,7 @@ class Converter {
  private:
   static la_ssize_t Read(archive* reader, void* self, const void** data);
 
+  Result<std::span<const std::byte>> NextPiece();
   Result<archive_entry*> NextEntry();
   Status AddEntry(archive_entry* entry);
   Status CopyData(Inode& inode, archive_entry* entry, std::string_view path);
@@ -45,14 +48,23 @@ class Converter {
 
   BlobReader blob_;
   ErofsWriter writer_;
+  RecipeWriter recipe_;
   LayerTree tree_;
   std::unique_ptr<archive, ArchiveFree> reader_;
   std::optional<Error> blob_error_;  // libarchive's callback can only say that it failed
 };
 
+// The next piece of the tar, empty at its end. The one before is no longer valid.
+Result<std::span<const std::byte>> Converter::NextPiece() {
+  HULL_TRY(recipe_.EndPiece());
+  HULL_ASSIGN(const std::span<const std::byte> piece, blob_.Next());
+  recipe_.BeginPiece(piece);
+  return piece;
+}
+
 la_ssize_t Converter::Read(archive* reader, void* self, const void** data) {
   auto* converter = static_cast<Converter*>(self);
-  Result<std::span<const std::byte>> piece = converter->blob_.Next();
+  Result<std::span<const std::byte>> piece = converter->NextPiece();
   if (!piece) {
     converter->blob_error_ = std::move(piece).error();
     archive_set_error(reader, EIO, "read");
@@ -122,9 +134,13 @@ Status Converter::CopyData(Inode& inode, archive_entry* entry, std::string_view 
     if (status == ARCHIVE_EOF) return {};
     if (status != ARCHIVE_OK) return ArchiveError(path);
     if (bytes == 0) continue;
+    const auto block = std::span(static_cast<const std::byte*>(data), bytes);
     HULL_TRY_WITHIN(fmt::format("\"{}\"", path),
-                    writer_.WriteFile(static_cast<uint64_t>(offset),
-                                      std::span(static_cast<const std::byte*>(data), bytes)));
+                    writer_.WriteFile(static_cast<uint64_t>(offset), block));
+    // The innermost filter's position is the tar's: all before this block has been consumed.
+    const auto tar_position = static_cast<uint64_t>(archive_filter_bytes(reader_.get(), 0));
+    HULL_TRY(recipe_.AddData(tar_position, block,
+                             writer_.file_position() + static_cast<uint64_t>(offset)));
   }
 }
 
@@ -180,7 +196,7 @@ Result<TarLayerReport> Converter::Run() {
   }
   // Behind the tar's end mark: padding, which belongs to the digests.
   for (;;) {
-    HULL_ASSIGN(const std::span<const std::byte> rest, blob_.Next());
+    HULL_ASSIGN(const std::span<const std::byte> rest, NextPiece());
     if (rest.empty()) break;
   }
   TarLayerReport report;
@@ -193,13 +209,15 @@ Result<TarLayerReport> Converter::Run() {
   tree_.ResolveWhiteouts();
   HULL_TRY(writer_.Finish(*tree_.root(), report.diff_id));
   report.image_bytes = writer_.image_bytes();
+  HULL_TRY(recipe_.Finish(report.image_bytes));
   return report;
 }
 
 }  // namespace
 
-Result<TarLayerReport> ConvertTarLayer(int blob_fd, int image_fd, const TarLimits& limits) {
-  return Converter(blob_fd, image_fd, limits).Run();
+Result<TarLayerReport> ConvertTarLayer(int blob_fd, int image_fd, int recipe_fd,
+                                       const TarLimits& limits) {
+  return Converter(blob_fd, image_fd, recipe_fd, limits).Run();
 }
 
 }  // namespace hull::images

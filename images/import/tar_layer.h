@@ -25,7 +25,9 @@ struct TarLayerReport {
 };
 
 // Reads the blob from `blob_fd` to its end and writes the EROFS file to `image_fd`, an empty file.
-// Whatever the blob holds, nothing but `image_fd` is written.
-Result<TarLayerReport> ConvertTarLayer(int blob_fd, int image_fd, const TarLimits& limits);
+// `recipe_fd`: an empty file for the way back (recipe.h), or -1. Whatever the blob holds, nothing
+// but these two is written.
+Result<TarLayerReport> ConvertTarLayer(int blob_fd, int image_fd, int recipe_fd,
+                                       const TarLimits& limits);
 
 }  // namespace hull::images

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "images/digest/digest.h"
+#include "images/import/recipe.h"
 #include "images/import/testing/erofs_reader.h"
 #include "images/import/testing/tar_builder.h"
 #include "vmm/base/file.h"
@@ -38,6 +39,17 @@ std::string ReadAll(int fd) {
   return content;
 }
 
+// The digest of what recipe and layer give.
+std::string Rebuilt(int recipe, int image) {
+  Sha256 hash;
+  ::lseek(recipe, 0, SEEK_SET);
+  const Status status = RebuildTar(recipe, image, [&](std::span<const std::byte> piece) {
+    hash.Update(piece);
+    return Status();
+  });
+  return status ? hash.Finish() : status.error().ToString();
+}
+
 struct Converted {
   Result<TarLayerReport> report;
   std::string image;
@@ -46,7 +58,11 @@ struct Converted {
 Converted Convert(std::string_view blob, const TarLimits& limits = {}) {
   const UniqueFd in = MemoryFile(blob);
   const UniqueFd out = MemoryFile("");
-  Result<TarLayerReport> report = ConvertTarLayer(in.get(), out.get(), limits);
+  const UniqueFd recipe = MemoryFile("");
+  Result<TarLayerReport> report = ConvertTarLayer(in.get(), out.get(), recipe.get(), limits);
+  if (report) {
+    EXPECT_EQ(Rebuilt(recipe.get(), out.get()), report->diff_id);
+  }
   return {std::move(report), ReadAll(out.get())};
 }
 
@@ -438,7 +454,7 @@ TEST(TarLayer, ZerosTakeNoSpace) {
   tar.File("zeros", content);
   const UniqueFd in = MemoryFile(tar.Finish());
   const UniqueFd out = MemoryFile("");
-  ASSERT_TRUE(ConvertTarLayer(in.get(), out.get(), {}));
+  ASSERT_TRUE(ConvertTarLayer(in.get(), out.get(), -1, {}));
   struct stat info = {};
   ASSERT_EQ(::fstat(out.get(), &info), 0);
   EXPECT_LT(info.st_blocks * 512, 64 << 10);

@@ -50,6 +50,10 @@ Status ForEach(size_t count, const std::function<Status(size_t)>& work) {
 
 }  // namespace
 
+bool HasLayer(const StorePaths& paths, const std::string& diff_id) {
+  return Exists(paths.Layer(diff_id)) && Exists(paths.Recipe(diff_id));
+}
+
 Result<ImageParts> ParseParts(std::string manifest_text, std::string config_text,
                               const PullOptions& options) {
   ImageParts parts;
@@ -70,14 +74,13 @@ Result<std::vector<bool>> Assembler::Pin(const ImageParts& parts) {
   HULL_TRY(PinLayers(scratch_, parts.summary.diff_ids));
   std::vector<bool> there;
   for (const std::string& diff_id : parts.summary.diff_ids)
-    there.push_back(Exists(paths_.Layer(diff_id)));
+    there.push_back(HasLayer(paths_, diff_id));
   return there;
 }
 
 Status Assembler::ImportOne(const Descriptor& descriptor, const std::string& diff_id, size_t number,
                             const BlobSource& blobs) {
-  const std::string target = paths_.Layer(diff_id);
-  if (Exists(target)) {
+  if (HasLayer(paths_, diff_id)) {
     Tell(PullProgress::Phase::kExists, descriptor.digest, 0, 0);
     return {};
   }
@@ -85,7 +88,7 @@ Status Assembler::ImportOne(const Descriptor& descriptor, const std::string& dif
   HULL_ASSIGN(request.blob, blobs.find(descriptor));
   HULL_ASSIGN(const FileLock lock,
               FileLock::Acquire(paths_.Lock(fmt::format("layer-{}", HexOf(diff_id)))));
-  if (Exists(target)) {
+  if (HasLayer(paths_, diff_id)) {
     Tell(PullProgress::Phase::kExists, descriptor.digest, 0, 0);
     return {};
   }
@@ -93,6 +96,7 @@ Status Assembler::ImportOne(const Descriptor& descriptor, const std::string& dif
   request.descriptor = descriptor;
   request.diff_id = diff_id;
   request.target = fmt::format("{}/{}-{}.erofs", scratch_.path(), number, HexOf(diff_id));
+  request.recipe = request.target + ".recipe";
   request.limit_bytes = options_.limits.layer_bytes;
   request.limit_entries = options_.limits.layer_entries;
   request.progress = [&](uint64_t done) {
@@ -100,7 +104,9 @@ Status Assembler::ImportOne(const Descriptor& descriptor, const std::string& dif
   };
   HULL_ASSIGN(const std::vector<std::string> implicit, ImportLayer(request));
   HULL_TRY(WriteImplicitDirectories(paths_, scratch_.path(), diff_id, implicit));
-  HULL_TRY(PublishRename(request.target, target));
+  // The layer comes last: where it is, the rest is.
+  HULL_TRY(PublishRename(request.recipe, paths_.Recipe(diff_id)));
+  HULL_TRY(PublishRename(request.target, paths_.Layer(diff_id)));
   if (blobs.release) blobs.release(descriptor);
   Tell(PullProgress::Phase::kDone, descriptor.digest, descriptor.size_bytes, descriptor.size_bytes);
   return {};

@@ -24,6 +24,10 @@ struct ImageParts {
 Result<ImageParts> ParseParts(std::string manifest_text, std::string config_text,
                               const PullOptions& options);
 
+// Whether a layer is there with all that belongs to it. One without a recipe, which an older hull
+// made, is made again by whoever asks for it.
+bool HasLayer(const StorePaths& paths, const std::string& diff_id);
+
 // Where the layers' blobs come from. Called by several threads.
 struct BlobSource {
   // The path of a blob that is needed now; may wait for it.

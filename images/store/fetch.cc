@@ -77,32 +77,25 @@ Result<Descriptor> ChooseEntry(const Index& index, const Source& source) {
   return Fail(ErrorCode::kInvalidArgument, "the layout has several images: add one of :{}", names);
 }
 
-Result<ResolvedSource> ResolveLayout(const Source& source, const PullOptions& options) {
-  ResolvedSource resolved;
-  resolved.source = source;
+Result<Index> ReadLayoutIndex(const std::string& path, const PullOptions& options) {
   HULL_ASSIGN(const std::string version,
-              ReadFile(source.path + "/oci-layout", options.limits.manifest_bytes));
+              ReadFile(path + "/oci-layout", options.limits.manifest_bytes));
   if (version.find("\"imageLayoutVersion\"") == std::string::npos) {
-    return Fail(ErrorCode::kCorrupt, "{} is not an OCI layout", source.path);
+    return Fail(ErrorCode::kCorrupt, "{} is not an OCI layout", path);
   }
-  HULL_ASSIGN(const std::string index_text,
-              ReadFile(source.path + "/index.json", options.limits.manifest_bytes));
-  HULL_ASSIGN(const Index index, ParseIndex(index_text));
-  HULL_ASSIGN(Descriptor descriptor, ChooseEntry(index, source));
-  resolved.digest = descriptor.digest;
-  resolved.name = NameFromAnnotations(descriptor);
-  for (int depth = 0; depth < kIndexDepth; ++depth) {
-    HULL_ASSIGN(std::string text, ReadLayoutDocument(source, descriptor, options));
-    HULL_ASSIGN(const DocumentKind kind, KindOfDocument(text));
-    if (kind == DocumentKind::kManifest) {
-      resolved.manifest_text = std::move(text);
-      return resolved;
-    }
-    HULL_ASSIGN(const Index inner, ParseIndex(text));
-    HULL_ASSIGN(descriptor, ChoosePlatform(inner, WantedPlatform(options)));
-  }
-  return Fail(ErrorCode::kCorrupt, "the layout's indexes are nested more than {} deep",
-              kIndexDepth);
+  HULL_ASSIGN(const std::string text,
+              ReadFile(path + "/index.json", options.limits.manifest_bytes));
+  return ParseIndex(text);
+}
+
+Result<ResolvedSource> ResolveLayout(const Source& source, const PullOptions& options) {
+  HULL_ASSIGN(const Index index, ReadLayoutIndex(source.path, options));
+  LayoutEntry entry;
+  HULL_ASSIGN(entry.descriptor, ChooseEntry(index, source));
+  entry.name = NameFromAnnotations(entry.descriptor);
+  HULL_ASSIGN(ResolvedSource resolved, ResolveEntry(source.path, entry, options));
+  resolved.source.tag = source.tag;
+  return resolved;
 }
 
 std::string RegistryReference(const ImageName& name, std::string_view digest) {
@@ -206,6 +199,36 @@ Result<ResolvedSource> ResolveSource(const Source& source, const PullOptions& op
       break;
   }
   return ResolveRegistry(source, options);
+}
+
+Result<std::vector<LayoutEntry>> ListLayout(const std::string& path, const PullOptions& options) {
+  HULL_ASSIGN(const Index index, ReadLayoutIndex(path, options));
+  std::vector<LayoutEntry> entries;
+  for (const Descriptor& descriptor : index.manifests)
+    entries.push_back({descriptor, NameFromAnnotations(descriptor)});
+  return entries;
+}
+
+Result<ResolvedSource> ResolveEntry(const std::string& path, const LayoutEntry& entry,
+                                    const PullOptions& options) {
+  ResolvedSource resolved;
+  resolved.source.kind = Source::Kind::kOciLayout;
+  resolved.source.path = path;
+  resolved.name = entry.name;
+  resolved.digest = entry.descriptor.digest;
+  Descriptor descriptor = entry.descriptor;
+  for (int depth = 0; depth < kIndexDepth; ++depth) {
+    HULL_ASSIGN(std::string text, ReadLayoutDocument(resolved.source, descriptor, options));
+    HULL_ASSIGN(const DocumentKind kind, KindOfDocument(text));
+    if (kind == DocumentKind::kManifest) {
+      resolved.manifest_text = std::move(text);
+      return resolved;
+    }
+    HULL_ASSIGN(const Index inner, ParseIndex(text));
+    HULL_ASSIGN(descriptor, ChoosePlatform(inner, WantedPlatform(options)));
+  }
+  return Fail(ErrorCode::kCorrupt, "the layout's indexes are nested more than {} deep",
+              kIndexDepth);
 }
 
 Result<FetchedImage> FetchLocal(const ResolvedSource& resolved, const PullOptions& options,

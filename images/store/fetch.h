@@ -33,6 +33,19 @@ struct FetchedImage {
 // Asks a registry or reads a layout's index.
 Result<ResolvedSource> ResolveSource(const Source& source, const PullOptions& options);
 
+// One image of a layout.
+struct LayoutEntry {
+  Descriptor descriptor;  // a manifest or an index
+  std::string name;       // full; empty when the layout gives none
+};
+
+// All images of the layout in directory `path`, in its order.
+Result<std::vector<LayoutEntry>> ListLayout(const std::string& path, const PullOptions& options);
+
+// What one of them stands for. kNotFound when an index has nothing for the platform.
+Result<ResolvedSource> ResolveEntry(const std::string& path, const LayoutEntry& entry,
+                                    const PullOptions& options);
+
 // Copies all blobs of an archive or a layout into `scratch`, an existing directory, where it cannot
 // be read where it is.
 Result<FetchedImage> FetchLocal(const ResolvedSource& resolved, const PullOptions& options,

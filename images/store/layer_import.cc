@@ -8,6 +8,7 @@
 #include <charconv>
 #include <map>
 #include <string_view>
+#include <utility>
 
 #include "images/digest/digest.h"
 #include "images/store/child_process.h"
@@ -67,8 +68,54 @@ Report ParseReport(std::string_view text) {
   return report;
 }
 
-// "CODE ERRNO MESSAGE"
-Error ParseError(std::string_view text) {
+Status CheckReport(const LayerRequest& request, const Report& report) {
+  const auto field = [&](std::string_view key) {
+    const auto found = report.fields.find(key);
+    return found == report.fields.end() ? std::string() : found->second;
+  };
+  if (field("diff-id") != request.diff_id) {
+    return Fail(ErrorCode::kCorrupt, "the layer unpacks to {}, the configuration says {}",
+                EscapeControl(field("diff-id")), request.diff_id);
+  }
+  if (field("blob-digest") != request.descriptor.digest) {
+    return Fail(ErrorCode::kCorrupt, "the blob's content is {}, not what the manifest names",
+                EscapeControl(field("blob-digest")));
+  }
+  return {};
+}
+
+Result<std::vector<std::string>> Convert(const LayerRequest& request, int blob, int target,
+                                         int recipe) {
+  Command command;
+  command.arguments = {request.importer, fmt::format("{}", request.limit_bytes),
+                       fmt::format("{}", request.limit_entries)};
+  command.input = blob;
+  command.extra = {target, recipe};
+  command.output_cap_bytes = kReportBytes;
+  // The importer reads through the same open file: its position is ours.
+  if (request.progress) {
+    command.tick = [&] { request.progress(static_cast<uint64_t>(::lseek(blob, 0, SEEK_CUR))); };
+  }
+  Result<CommandResult> result = RunCommand(command);
+  if (!result) {
+    return Fail(std::move(result).error().WithHint(
+        "hull-import belongs beside hull; HULL_IMPORT names another"));
+  }
+  Report report = ParseReport(result->output);
+  if (const auto error = report.fields.find("error"); error != report.fields.end()) {
+    return Fail(ParseImporterError(error->second));
+  }
+  if (result->exit_code != 0 || !report.complete) {
+    return Fail(ErrorCode::kFailed, "hull-import ended with code {}{}{}", result->exit_code,
+                result->errors.empty() ? "" : ": ", EscapeControl(result->errors));
+  }
+  HULL_TRY(CheckReport(request, report));
+  return std::move(report.implicit);
+}
+
+}  // namespace
+
+Error ParseImporterError(std::string_view text) {
   int code = 0;
   int error_number = 0;
   const char* end = text.data() + text.size();
@@ -89,63 +136,21 @@ Error ParseError(std::string_view text) {
   return error;
 }
 
-Status CheckReport(const LayerRequest& request, const Report& report) {
-  const auto field = [&](std::string_view key) {
-    const auto found = report.fields.find(key);
-    return found == report.fields.end() ? std::string() : found->second;
-  };
-  if (field("blob-digest") != request.descriptor.digest) {
-    return Fail(ErrorCode::kCorrupt, "the blob's content is {}, not what the manifest names",
-                EscapeControl(field("blob-digest")));
-  }
-  if (field("diff-id") != request.diff_id) {
-    return Fail(ErrorCode::kCorrupt, "the layer unpacks to {}, the configuration says {}",
-                EscapeControl(field("diff-id")), request.diff_id);
-  }
-  return {};
-}
-
-Result<std::vector<std::string>> Convert(const LayerRequest& request, int blob, int target) {
-  Command command;
-  command.arguments = {request.importer, fmt::format("{}", request.limit_bytes),
-                       fmt::format("{}", request.limit_entries)};
-  command.input = blob;
-  command.extra = {target};
-  command.output_cap_bytes = kReportBytes;
-  // The importer reads through the same open file: its position is ours.
-  if (request.progress) {
-    command.tick = [&] { request.progress(static_cast<uint64_t>(::lseek(blob, 0, SEEK_CUR))); };
-  }
-  Result<CommandResult> result = RunCommand(command);
-  if (!result) {
-    return Fail(std::move(result).error().WithHint(
-        "hull-import belongs beside hull; HULL_IMPORT names another"));
-  }
-  Report report = ParseReport(result->output);
-  if (const auto error = report.fields.find("error"); error != report.fields.end()) {
-    return Fail(ParseError(error->second));
-  }
-  if (result->exit_code != 0 || !report.complete) {
-    return Fail(ErrorCode::kFailed, "hull-import ended with code {}{}{}", result->exit_code,
-                result->errors.empty() ? "" : ": ", EscapeControl(result->errors));
-  }
-  HULL_TRY(CheckReport(request, report));
-  return std::move(report.implicit);
-}
-
-}  // namespace
-
 Result<std::vector<std::string>> ImportLayer(const LayerRequest& request) {
   const std::string attempt = fmt::format("layer {}", request.descriptor.digest);
   HULL_ASSIGN_WITHIN(attempt, const UniqueFd blob, OpenBlob(request.blob, request.descriptor));
   HULL_ASSIGN_WITHIN(attempt, const UniqueFd target,
                      OpenFile(request.target, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
+  HULL_ASSIGN_WITHIN(attempt, const UniqueFd recipe,
+                     OpenFile(request.recipe, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
   HULL_ASSIGN_WITHIN(attempt, std::vector<std::string> implicit,
-                     Convert(request, blob.get(), target.get()));
-  if (::fchmod(target.get(), kLayerMode) != 0)
-    return FailErrno("{}: chmod {}", attempt, request.target);
-  // It must be on the disk before its name is: after a power failure the name alone is believed.
-  if (::fdatasync(target.get()) != 0) return FailErrno("{}: write {}", attempt, request.target);
+                     Convert(request, blob.get(), target.get(), recipe.get()));
+  for (const auto& [fd, path] :
+       {std::pair(target.get(), &request.target), std::pair(recipe.get(), &request.recipe)}) {
+    if (::fchmod(fd, kLayerMode) != 0) return FailErrno("{}: chmod {}", attempt, *path);
+    // It must be on the disk before its name is: after a power failure the name alone is believed.
+    if (::fdatasync(fd) != 0) return FailErrno("{}: write {}", attempt, *path);
+  }
   return implicit;
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "images/store/manifest.h"
@@ -17,13 +18,17 @@ struct LayerRequest {
   Descriptor descriptor;  // what the manifest says of the blob
   std::string diff_id;    // what the configuration says of the tar in it
   std::string target;     // path of the EROFS file to make; must not be there
+  std::string recipe;     // path of the way back to make (images/import/recipe.h); likewise
   uint64_t limit_bytes = 0;
   uint64_t limit_entries = 0;
   std::function<void(uint64_t)> progress;  // blob bytes read so far; may be empty
 };
 
+// An error as hull-import writes it: "CODE ERRNO MESSAGE". Hostile.
+Error ParseImporterError(std::string_view text);
+
 // kCorrupt when blob and tar are not what manifest and configuration say. On an error no file is
-// left that anyone could take for a layer: `target` may be there, incomplete.
+// left that anyone could take for a layer: `target` and `recipe` may be there, incomplete.
 //
 // Returns the directories that the tar has no entry for (inherit.h).
 Result<std::vector<std::string>> ImportLayer(const LayerRequest& request);

@@ -207,6 +207,40 @@ Result<ConfigSummary> ParseConfig(std::string_view text, const Platform& platfor
   return summary;
 }
 
+Result<std::vector<DockerArchiveImage>> ParseDockerArchive(std::string_view text, size_t image_cap,
+                                                           uint32_t layer_cap) {
+  boost::system::error_code error;
+  const json::value value = json::parse(json::string_view(text.data(), text.size()), error);
+  if (error || !value.is_array())
+    return Fail(ErrorCode::kCorrupt, "the archive's manifest.json is no list in JSON");
+  if (value.get_array().size() > image_cap)
+    return Fail(ErrorCode::kExhausted, "the archive has more than {} images", image_cap);
+  const auto strings = [](const json::object& object, std::string_view key) {
+    std::vector<std::string> list;
+    const json::value* found = object.if_contains(json::string_view(key.data(), key.size()));
+    const json::array* array = found == nullptr ? nullptr : found->if_array();
+    if (array == nullptr) return list;
+    for (const json::value& element : *array) {
+      if (element.is_string()) list.emplace_back(View(element.get_string()));
+    }
+    return list;
+  };
+  std::vector<DockerArchiveImage> images;
+  for (const json::value& element : value.get_array()) {
+    const json::object* object = element.if_object();
+    if (object == nullptr)
+      return Fail(ErrorCode::kCorrupt, "the archive's manifest.json has an entry that is no image");
+    DockerArchiveImage image;
+    HULL_ASSIGN(image.config, Text(*object, "Config"));
+    image.names = strings(*object, "RepoTags");
+    image.layers = strings(*object, "Layers");
+    if (image.layers.size() > layer_cap)
+      return Fail(ErrorCode::kExhausted, "an image has more than {} layers", layer_cap);
+    images.push_back(std::move(image));
+  }
+  return images;
+}
+
 Result<std::string> CreatedOf(std::string_view config) {
   HULL_ASSIGN(const json::object object, ParseObject(config, "image configuration"));
   return Text(object, "created");

@@ -56,6 +56,18 @@ Result<Manifest> ParseManifest(std::string_view text, uint32_t layer_cap);
 // `platform`: what the image must be for; kUnsupported when it is not.
 Result<ConfigSummary> ParseConfig(std::string_view text, const Platform& platform);
 
+// One image of a docker archive. Strings are names of files in it, and names of the image.
+struct DockerArchiveImage {
+  std::string config;
+  std::vector<std::string> names;
+  std::vector<std::string> layers;  // lowest first
+};
+
+// manifest.json of a docker archive. kExhausted when it has more images than `image_cap`, or one
+// has more layers than `layer_cap`.
+Result<std::vector<DockerArchiveImage>> ParseDockerArchive(std::string_view text, size_t image_cap,
+                                                           uint32_t layer_cap);
+
 // Field "created" of a configuration; empty when it does not say.
 Result<std::string> CreatedOf(std::string_view config);
 

@@ -67,7 +67,10 @@ Result<std::optional<std::string>> Puller::NameWhatIsThere(const ResolvedSource&
   HULL_ASSIGN(const auto record, ReadImageRecord(paths_, manifest.config.digest));
   if (!record || !Exists(paths_.Blob(record->id))) return std::nullopt;
   for (size_t i = 0; i < record->diff_ids.size(); ++i) {
-    if (!Exists(paths_.Layer(record->diff_ids[i], record->variants[i]))) return std::nullopt;
+    if (!Exists(paths_.Layer(record->diff_ids[i], record->variants[i])) ||
+        !HasLayer(paths_, record->diff_ids[i])) {
+      return std::nullopt;
+    }
   }
   HULL_TRY(GiveName(paths_, scratch_, name, {record->id, resolved.digest}));
   return record->id;

@@ -75,6 +75,10 @@ std::string StorePaths::ImplicitList(std::string_view diff_id) const {
   return fmt::format("{}/{}{}.implicit", Layers(), kFilePrefix, HexOf(diff_id));
 }
 
+std::string StorePaths::Recipe(std::string_view diff_id) const {
+  return fmt::format("{}/{}{}.recipe", Layers(), kFilePrefix, HexOf(diff_id));
+}
+
 std::string StorePaths::Blob(std::string_view digest) const {
   return fmt::format("{}/{}{}", Blobs(), kFilePrefix, HexOf(digest));
 }

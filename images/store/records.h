@@ -42,6 +42,7 @@ class StorePaths {
   std::string Names() const { return root_ + "/names.json"; }
   std::string Layer(std::string_view diff_id, std::string_view variant = {}) const;
   std::string ImplicitList(std::string_view diff_id) const;
+  std::string Recipe(std::string_view diff_id) const;
   std::string Blob(std::string_view digest) const;
   std::string ImageFile(std::string_view id) const;
   std::string Lock(std::string_view name) const { return fmt::format("{}/{}", Locks(), name); }

@@ -118,6 +118,14 @@ struct RemovalReport {
   uint64_t freed_bytes = 0;  // on the disk
 };
 
+// What `load` brought.
+struct Loaded {
+  std::string id;
+  std::vector<std::string> names;  // full
+};
+
+enum class ArchiveFormat { kDocker, kOci };
+
 struct PruneOptions {
   bool all = false;  // images with names as well; without: only those that have none
   // Which of them may go (filters by age or label); empty: all.
@@ -161,6 +169,17 @@ class Store {
 
   // Removes images that no container uses.
   Result<RemovalReport> Prune(const PruneOptions& options);
+
+  // Reads all images of an archive (docker's or OCI's, plain, gzip or zstd) from `fd`, or of the
+  // layout in the directory that it is open on, with the names that they have there. `options`:
+  // progress, limits and platform count. On an error the images before it have been loaded.
+  Result<std::vector<Loaded>> Load(int fd, const PullOptions& options);
+
+  // Writes images as an archive, to `write` in pieces. Of a name without a tag, all tags. Layers
+  // come out as the tars they were, byte for byte: kUnsupported when one has no way back, kCorrupt
+  // when it turns out to be another.
+  Status Save(const std::vector<std::string>& names, ArchiveFormat format,
+              const std::function<Status(std::string_view)>& write) const;
 
   // Clears away what killed commands left. Costs the reading of one directory when there is
   // nothing. A store that cannot be written is left as it is.

@@ -1,0 +1,231 @@
+// Store::Load: all images of an archive.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+#include "images/digest/digest.h"
+#include "images/store/assemble.h"
+#include "images/store/collect.h"
+#include "images/store/fetch.h"
+#include "images/store/layer_import.h"
+#include "images/store/manifest.h"
+#include "images/store/policy.h"
+#include "images/store/split_reader.h"
+#include "images/store/store.h"
+#include "vmm/base/escape.h"
+#include "vmm/base/file.h"
+
+namespace hull::images {
+namespace {
+
+namespace json = boost::json;
+
+constexpr size_t kImages = 1'000;
+
+bool IsCompressed(std::string_view start) {
+  return start.starts_with("\x1f\x8b") || start.starts_with("\x28\xb5\x2f\xfd");
+}
+
+// Of a file that hull itself has unpacked.
+Result<Descriptor> DescribeLayer(const std::string& path, const std::string& diff_id) {
+  HULL_ASSIGN(const UniqueFd fd, OpenFile(path, O_RDONLY | O_NOFOLLOW));
+  Descriptor descriptor;
+  HULL_ASSIGN(descriptor.size_bytes, FileSizeBytes(fd.get(), path));
+  descriptor.media_type = "application/vnd.docker.image.rootfs.diff.tar";
+  descriptor.digest = diff_id;
+  constexpr size_t kBufferBytes = size_t{256} << 10;
+  std::vector<char> buffer(kBufferBytes);
+  ssize_t count = ::pread(fd.get(), buffer.data(), 4, 0);
+  if (count < 0) return FailErrno("read {}", path);
+  if (!IsCompressed({buffer.data(), static_cast<size_t>(count)})) return descriptor;
+  Sha256 hash;
+  while ((count = ::read(fd.get(), buffer.data(), buffer.size())) > 0)
+    hash.Update(std::string_view(buffer.data(), static_cast<size_t>(count)));
+  if (count < 0) return FailErrno("read {}", path);
+  descriptor.media_type += ".gzip";
+  descriptor.digest = hash.Finish();
+  return descriptor;
+}
+
+json::object ToJson(const Descriptor& descriptor) {
+  return {{"mediaType", descriptor.media_type},
+          {"size", descriptor.size_bytes},
+          {"digest", descriptor.digest}};
+}
+
+class Loader {
+ public:
+  Loader(const StorePaths& paths, const std::string& importer, const PullOptions& options,
+         const ScratchDirectory& scratch)
+      : paths_(paths), importer_(importer), options_(options), scratch_(scratch) {}
+
+  Status LoadArchive(int fd) {
+    const std::string directory = scratch_.path() + "/archive";
+    HULL_TRY(MakeDirectories(directory, 0700));
+    HULL_ASSIGN(const SplitArchiveFiles files,
+                SplitArchiveFiles::Read(fd, importer_, directory, options_));
+    if (files.Has("manifest.json")) return LoadDocker(files);
+    if (files.Has("oci-layout") && files.Has("index.json")) return LoadLayout(directory);
+    return Fail(ErrorCode::kCorrupt,
+                "it is no image archive: it has neither manifest.json nor an OCI layout");
+  }
+
+  Status LoadLayout(const std::string& directory) {
+    HULL_ASSIGN(const std::vector<LayoutEntry> entries, ListLayout(directory, options_));
+    if (entries.size() > kImages)
+      return Fail(ErrorCode::kExhausted, "the archive has more than {} images", kImages);
+    for (const LayoutEntry& entry : entries) {
+      HULL_ASSIGN(const ResolvedSource resolved, ResolveEntry(directory, entry, options_));
+      const auto path = [&](const Descriptor& descriptor) {
+        return fmt::format("{}/blobs/sha256/{}", directory, HexOf(descriptor.digest));
+      };
+      HULL_ASSIGN(const Manifest manifest,
+                  ParseManifest(resolved.manifest_text, options_.limits.layers));
+      HULL_ASSIGN_WITHIN(
+          "the image configuration", std::string config,
+          ReadBlob(path(manifest.config), manifest.config, options_.limits.config_bytes));
+      HULL_ASSIGN(const ImageParts parts,
+                  ParseParts(resolved.manifest_text, std::move(config), options_));
+      BlobSource blobs;
+      blobs.find = [&](const Descriptor& layer) -> Result<std::string> { return path(layer); };
+      std::vector<std::string> names;
+      if (!resolved.name.empty()) names.push_back(resolved.name);
+      HULL_TRY(Make(parts, blobs, std::move(names), resolved.digest));
+    }
+    return {};
+  }
+
+  std::vector<Loaded> TakeLoaded() { return std::move(loaded_); }
+
+ private:
+  Status LoadDocker(const SplitArchiveFiles& files) {
+    HULL_ASSIGN(const std::string text,
+                ReadFile(files.Path("manifest.json"), options_.limits.manifest_bytes));
+    HULL_ASSIGN(const std::vector<DockerArchiveImage> images,
+                ParseDockerArchive(text, kImages, options_.limits.layers));
+    for (const DockerArchiveImage& image : images) HULL_TRY(LoadDockerImage(files, image));
+    return {};
+  }
+
+  Status LoadDockerImage(const SplitArchiveFiles& files, const DockerArchiveImage& image) {
+    const auto find = [&](const std::string& name) -> Result<std::string> {
+      std::string path = files.Path(name);
+      if (path.empty())
+        return Fail(ErrorCode::kCorrupt, "the archive has no file \"{}\"", EscapeControl(name));
+      return path;
+    };
+    HULL_ASSIGN(const std::string config_path, find(image.config));
+    HULL_ASSIGN(std::string config, ReadFile(config_path, options_.limits.config_bytes));
+    HULL_ASSIGN(const ConfigSummary summary,
+                ParseConfig(config, {options_.os, options_.architecture, options_.variant}));
+    if (summary.diff_ids.size() != image.layers.size()) {
+      return Fail(ErrorCode::kCorrupt, "the archive has {} layers, the image configuration {}",
+                  image.layers.size(), summary.diff_ids.size());
+    }
+    // A docker archive has no manifest in the registries' sense: it gets the one that docker makes
+    // of such an image, with the layers as they are here.
+    json::array layers;
+    std::map<std::string, std::string> blob_paths;  // by digest
+    for (size_t i = 0; i < image.layers.size(); ++i) {
+      HULL_ASSIGN(const std::string path, find(image.layers[i]));
+      HULL_ASSIGN(const Descriptor layer, DescribeLayer(path, summary.diff_ids[i]));
+      layers.push_back(ToJson(layer));
+      blob_paths.emplace(layer.digest, path);
+    }
+    const Descriptor config_descriptor = {
+        "application/vnd.docker.container.image.v1+json", DigestOf(config), config.size(), {}, {}};
+    std::string manifest = json::serialize(
+        json::object{{"schemaVersion", 2},
+                     {"mediaType", "application/vnd.docker.distribution.manifest.v2+json"},
+                     {"config", ToJson(config_descriptor)},
+                     {"layers", std::move(layers)}});
+    const std::string digest = DigestOf(manifest);
+    HULL_ASSIGN(const ImageParts parts,
+                ParseParts(std::move(manifest), std::move(config), options_));
+    BlobSource blobs;
+    blobs.find = [&](const Descriptor& layer) -> Result<std::string> {
+      return blob_paths.at(layer.digest);
+    };
+    std::vector<std::string> names;
+    for (const std::string& text : image.names) {
+      HULL_ASSIGN_WITHIN("the archive's manifest.json", const ImageName name, ParseImageName(text));
+      names.push_back(name.Full());
+    }
+    return Make(parts, blobs, std::move(names), digest);
+  }
+
+  Status Make(const ImageParts& parts, const BlobSource& blobs, std::vector<std::string> names,
+              const std::string& digest) {
+    Assembler assembler(paths_, importer_, options_, scratch_);
+    HULL_TRY(assembler.Pin(parts));
+    HULL_TRY(assembler.ImportLayers(parts, blobs));
+    HULL_TRY(assembler.Publish(parts, names.empty() ? "" : names.front(), digest));
+    const std::string& id = parts.manifest.config.digest;
+    for (size_t i = 1; i < names.size(); ++i) {
+      HULL_ASSIGN(const FileLock lock, LockStore(paths_));
+      HULL_TRY(GiveName(paths_, scratch_, names[i], {id, digest}));
+    }
+    const auto same = std::find_if(loaded_.begin(), loaded_.end(),
+                                   [&](const Loaded& loaded) { return loaded.id == id; });
+    if (same == loaded_.end()) {
+      loaded_.push_back({id, std::move(names)});
+    } else {
+      same->names.insert(same->names.end(), names.begin(), names.end());
+    }
+    return {};
+  }
+
+  const StorePaths& paths_;
+  const std::string& importer_;
+  const PullOptions& options_;
+  const ScratchDirectory& scratch_;
+  std::vector<Loaded> loaded_;
+};
+
+}  // namespace
+
+Result<std::vector<Loaded>> Store::Load(int fd, const PullOptions& options) {
+  const StorePaths paths(root_);
+  // skopeo enforces the policy, and cannot read a stream.
+  if (!HostAcceptsAnything(options.signature_policy)) {
+    return Fail(
+        MakeError(ErrorCode::kUnsupported,
+                  "the host's policy.json does not accept every image, and load cannot ask it")
+            .WithHint("hull pull docker-archive:FILE[:NAME]"));
+  }
+  struct stat info = {};
+  if (::fstat(fd, &info) != 0) return FailErrno("examine the archive");
+  HULL_TRY_WITHIN("load", MakeStore(paths));
+  HULL_ASSIGN_WITHIN("load", const ScratchDirectory scratch,
+                     ScratchDirectory::Make(paths.Scratch()));
+  ScratchDirectory::RemoveAbandoned(paths.Scratch());
+  std::mutex mutex;
+  PullOptions serialised = options;
+  if (options.progress) {
+    serialised.progress = [&](const PullProgress& progress) {
+      const std::lock_guard<std::mutex> guard(mutex);
+      options.progress(progress);
+    };
+  }
+  Loader loader(paths, importer_, serialised, scratch);
+  const Status status = S_ISDIR(info.st_mode)
+                            ? loader.LoadLayout(fmt::format("/proc/self/fd/{}", fd))
+                            : loader.LoadArchive(fd);
+  UnpinLayers(scratch);
+  const Status finished = FinishChange(paths, scratch, in_use_);
+  HULL_TRY_WITHIN("load", status);
+  HULL_TRY_WITHIN("load", finished);
+  return loader.TakeLoaded();
+}
+
+}  // namespace hull::images
