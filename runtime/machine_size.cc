@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "runtime/device_layout.h"
+#include "runtime/limit_checks.h"
 #include "runtime/oci_config.h"
 #include "vmm/api/vm_config.h"
 #include "vmm/base/checked.h"
@@ -13,6 +14,7 @@ namespace {
 constexpr uint64_t kNanoPerCpu = 1'000'000'000;
 // Docker's least, one hundredth of a CPU.
 constexpr uint64_t kMinNanoCpus = kNanoPerCpu / 100;
+constexpr uint64_t kDefaultPeriodUs = 100'000;
 constexpr uint64_t kPageStructRatio = 4096 / 64;
 constexpr uint64_t kMemoryStepBytes = 2ULL << 20;
 
@@ -21,14 +23,26 @@ constexpr uint64_t kMemoryStepBytes = 2ULL << 20;
 Result<MachineSize> SizeMachine(const ContainerOptions& options, uint64_t layer_bytes,
                                 uint32_t host_cpus) {
   MachineSize size;
+  const uint64_t most = std::max<uint64_t>(1, std::min<uint64_t>(host_cpus, api::kMaxCpus));
   if (options.nano_cpus) {
-    const uint64_t most = std::min<uint64_t>(host_cpus, api::kMaxCpus);
     if (*options.nano_cpus < kMinNanoCpus || *options.nano_cpus > most * kNanoPerCpu) {
       return Fail(ErrorCode::kInvalidArgument,
                   "range of CPUs is from 0.01 to {}.00, as there are only {} CPUs available", most,
                   most);
     }
     size.cpus = static_cast<uint32_t>((*options.nano_cpus + kNanoPerCpu - 1) / kNanoPerCpu);
+  }
+  const LimitOptions& limits = options.limits;
+  if (const int64_t quota_us = limits.cpu_quota_us.value_or(0); quota_us > 0) {
+    const uint64_t period_us = limits.cpu_period_us.value_or(kDefaultPeriodUs);
+    const uint64_t wanted = (static_cast<uint64_t>(quota_us) + period_us - 1) / period_us;
+    size.cpus = static_cast<uint32_t>(std::clamp<uint64_t>(wanted, 1, most));
+  }
+  if (!limits.cpuset_cpus.empty()) {
+    // So that the CPUs which are named are there.
+    HULL_ASSIGN(const std::vector<uint32_t> cpus, ParseCpuList(limits.cpuset_cpus));
+    size.cpus =
+        std::max(size.cpus, static_cast<uint32_t>(std::min<uint64_t>(cpus.back() + 1, most)));
   }
   if (options.virtual_cpus) {
     if (*options.virtual_cpus < 1 || *options.virtual_cpus > api::kMaxCpus) {

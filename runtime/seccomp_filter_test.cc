@@ -2,6 +2,7 @@
 // that such filters have.
 #include <gtest/gtest.h>
 #include <linux/audit.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -13,18 +14,19 @@
 #include <vector>
 
 #include "runtime/base64.h"
+#include "runtime/default_capabilities.h"
 #include "runtime/seccomp_profile.h"
 
 namespace hull::seccomp {
 namespace {
 
-std::vector<sock_filter> Filter() {
+std::vector<sock_filter> Decode(std::string_view text) {
   std::string bytes;
   uint32_t group = 0;
   int bits = 0;
   constexpr std::string_view kAlphabet =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  for (const char c : DefaultFilterBase64()) {
+  for (const char c : text) {
     const size_t value = kAlphabet.find(c);
     if (value == std::string_view::npos) break;
     group = group << 6U | static_cast<uint32_t>(value);
@@ -33,15 +35,14 @@ std::vector<sock_filter> Filter() {
     bits -= 8;
     bytes += static_cast<char>(group >> static_cast<unsigned>(bits) & 0xffU);
   }
-  EXPECT_EQ(EncodeBase64(bytes), DefaultFilterBase64());
+  EXPECT_EQ(EncodeBase64(bytes), text);
   std::vector<sock_filter> filter(bytes.size() / sizeof(sock_filter));
   std::memcpy(filter.data(), bytes.data(), filter.size() * sizeof(sock_filter));
   return filter;
 }
 
 // The filter's verdict, SECCOMP_RET_...
-uint32_t Run(const seccomp_data& data) {
-  static const std::vector<sock_filter> filter = Filter();
+uint32_t Run(const std::vector<sock_filter>& filter, const seccomp_data& data) {
   uint32_t a = 0;
   for (size_t at = 0; at < filter.size(); ++at) {
     const sock_filter& code = filter[at];
@@ -82,7 +83,22 @@ uint32_t Call(int number, uint64_t first = 0, uint32_t arch = AUDIT_ARCH_X86_64)
   data.nr = number;
   data.arch = arch;
   data.args[0] = first;
-  return Run(data);
+  static const std::vector<sock_filter> filter = Decode(DefaultFilterBase64());
+  return Run(filter, data);
+}
+
+// The same under the filter of other capabilities.
+uint32_t CallWith(uint64_t capabilities, int number, uint64_t first = 0,
+                  uint32_t arch = AUDIT_ARCH_X86_64) {
+  seccomp_data data{};
+  data.nr = number;
+  data.arch = arch;
+  data.args[0] = first;
+  return Run(Decode(FilterBase64(capabilities)), data);
+}
+
+constexpr uint64_t Bit(int capability) {
+  return uint64_t{1} << capability;
 }
 
 constexpr uint32_t kDenied = SECCOMP_RET_ERRNO | EPERM;
@@ -136,6 +152,43 @@ TEST(SeccompFilter, OtherCallingConventionsAreFilteredToo) {
   EXPECT_EQ(Call(SYS_read | kX32), SECCOMP_RET_ALLOW);
   EXPECT_EQ(Call(SYS_mount | kX32), kDenied);
   EXPECT_NE(Call(SYS_read, 0, AUDIT_ARCH_AARCH64), SECCOMP_RET_ALLOW);
+}
+
+TEST(SeccompFilter, DockersCapabilitiesHaveTheCompiledFilterItself) {
+  EXPECT_EQ(FilterBase64(kDefaultCapabilityMask), DefaultFilterBase64());
+}
+TEST(SeccompFilter, AddedCapabilitiesOpenTheirCalls) {
+  const uint64_t admin = kDefaultCapabilityMask | Bit(CAP_SYS_ADMIN);
+  for (const int number : {SYS_mount, SYS_umount2, SYS_unshare, SYS_setns, SYS_bpf, SYS_clone3,
+                           SYS_fsopen, 459 /* lsm_get_self_attr */}) {
+    EXPECT_EQ(CallWith(admin, number), SECCOMP_RET_ALLOW) << number;
+  }
+  EXPECT_EQ(CallWith(admin, SYS_clone, CLONE_NEWUSER | SIGCHLD), SECCOMP_RET_ALLOW);
+  EXPECT_EQ(CallWith(admin, SYS_reboot), kDenied);
+  EXPECT_EQ(CallWith(admin, SYS_read), SECCOMP_RET_ALLOW);
+  EXPECT_EQ(CallWith(admin, SYS_keyctl), kDenied);
+  EXPECT_EQ(CallWith(kDefaultCapabilityMask | Bit(CAP_SYSLOG), SYS_syslog), SECCOMP_RET_ALLOW);
+  EXPECT_EQ(CallWith(kDefaultCapabilityMask | Bit(CAP_NET_ADMIN), SYS_mount), kDenied);
+}
+TEST(SeccompFilter, DroppedCapabilitiesCloseTheirCalls) {
+  const uint64_t mask = kDefaultCapabilityMask & ~Bit(CAP_SYS_CHROOT);
+  EXPECT_EQ(CallWith(mask, SYS_chroot), kDenied);
+  EXPECT_EQ(CallWith(mask, SYS_chdir), SECCOMP_RET_ALLOW);
+  EXPECT_EQ(CallWith(0, SYS_chroot), kDenied);
+  EXPECT_EQ(CallWith(0, SYS_read), SECCOMP_RET_ALLOW);
+}
+TEST(SeccompFilter, OtherCallingConventionsFollowTheCapabilitiesToo) {
+  constexpr int kMount32 = 21;
+  constexpr int kChroot32 = 61;
+  constexpr int kX32 = 0x40000000;
+  const uint64_t admin = (kDefaultCapabilityMask | Bit(CAP_SYS_ADMIN)) & ~Bit(CAP_SYS_CHROOT);
+  EXPECT_EQ(CallWith(admin, kMount32, 0, AUDIT_ARCH_I386), SECCOMP_RET_ALLOW);
+  EXPECT_EQ(CallWith(admin, kChroot32, 0, AUDIT_ARCH_I386), kDenied);
+  EXPECT_EQ(CallWith(admin, SYS_mount | kX32), SECCOMP_RET_ALLOW);
+  EXPECT_EQ(CallWith(admin, SYS_chroot | kX32), kDenied);
+  // The numbers of one are not taken for those of the other: 165 is getresuid there.
+  EXPECT_EQ(CallWith(admin, SYS_reboot, 0, AUDIT_ARCH_I386), Call(SYS_reboot, 0, AUDIT_ARCH_I386));
+  EXPECT_NE(CallWith(admin, SYS_mount, 0, AUDIT_ARCH_AARCH64), SECCOMP_RET_ALLOW);
 }
 
 }  // namespace

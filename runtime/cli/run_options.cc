@@ -13,6 +13,7 @@
 #include "runtime/scratch_disk.h"
 #include "runtime/security_options.h"
 #include "runtime/tmpfs_options.h"
+#include "runtime/utf8.h"
 #include "vmm/base/escape.h"
 #include "vmm/base/file.h"
 
@@ -226,9 +227,10 @@ Status ReadNames(const FlagReader& reader, ContainerOptions& container) {
                 EscapeControl(container.domainname));
   }
   container.entrypoint = reader.Value(RunFlag::kEntrypoint);
-  const std::string directory = reader.Text(RunFlag::kWorkdir);
+  if (container.entrypoint) container.entrypoint = ReplaceNonUtf8(*container.entrypoint);
+  const std::string directory = ReplaceNonUtf8(reader.Text(RunFlag::kWorkdir));
   if (!directory.empty()) container.working_directory = directory;
-  const std::string user = reader.Text(RunFlag::kUser);
+  const std::string user = ReplaceNonUtf8(reader.Text(RunFlag::kUser));
   if (!user.empty()) container.user = user;
   container.additional_groups = reader.List(RunFlag::kGroupAdd);
   container.stop_signal = reader.Text(RunFlag::kStopSignal);
@@ -392,7 +394,8 @@ Result<RunRequest> InterpretRunFlags(const RunFlags& flags, const std::vector<st
   ContainerOptions& container = request.container;
   request.image = rest.front();
   container.image = rest.front();
-  container.command.assign(rest.begin() + 1, rest.end());
+  // Both go into JSON documents.
+  for (size_t i = 1; i < rest.size(); ++i) container.command.push_back(ReplaceNonUtf8(rest[i]));
   HULL_TRY(reader.RefuseOthers());
   HULL_TRY(ReadSwitches(reader, request));
   HULL_TRY(ReadAttach(reader, request));
@@ -411,6 +414,7 @@ Result<RunRequest> InterpretRunFlags(const RunFlags& flags, const std::vector<st
     SetNameValue(container.annotations, text);
   }
   HULL_ASSIGN(container.environment, ReadEnvironment(reader, host_variable));
+  for (std::string& setting : container.environment) setting = ReplaceNonUtf8(setting);
   HULL_ASSIGN(container.labels, ReadLabels(reader));
   HULL_TRY(ReadNamespaces(reader, container));
   HULL_TRY(ReadRestart(reader, container));

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "vmm/base/checked.h"
+#include "vmm/base/escape.h"
 
 namespace hull::cli {
 namespace {
@@ -43,11 +44,19 @@ bool ParseDecimal(std::string_view text, uint64_t& nano) {
 Result<uint64_t> ParseNanoCpus(std::string_view text) {
   uint64_t nano = 0;
   if (ParseDecimal(text, nano)) return nano;
-  return Fail(ErrorCode::kInvalidArgument, "'{}' is not a number of CPUs", text);
+  // docker's words.
+  const size_t point = text.find('.');
+  const bool is_precise = point != std::string_view::npos && text.size() - point - 1 > kDecimals &&
+                          text.find_first_not_of("0123456789.") == std::string_view::npos;
+  if (is_precise) return Fail(ErrorCode::kInvalidArgument, "value is too precise");
+  return Fail(ErrorCode::kInvalidArgument, "failed to parse {} as a rational number",
+              EscapeControl(text));
 }
 
 Result<uint64_t> ParseBytes(std::string_view text) {
-  const auto bad = [text] { return Fail(ErrorCode::kInvalidArgument, "invalid size: '{}'", text); };
+  const auto bad = [text] {
+    return Fail(ErrorCode::kInvalidArgument, "invalid size: '{}'", EscapeControl(text));
+  };
   std::string lower(text);
   std::transform(lower.begin(), lower.end(), lower.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
