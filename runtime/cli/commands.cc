@@ -21,14 +21,22 @@ extern const Command kPull;
 extern const Command kRm;
 extern const Command kRun;
 extern const Command kVersion;
+extern const Command kPs;
+extern const Command kInspect;
+extern const Command kContainerInspect;
+extern const Command kImageInspect;
+extern const Command kLogs;
+extern const Command kEvents;
+extern const Command kInfo;
 
 namespace {
 
 constexpr std::array kCommands = {
-    &kRun,   &kPull, &kImages,   //
-    &kRm,                        // containers
-    &kDeviceBind, &kDeviceInspect, &kDeviceLs, &kDeviceUnbind, &kDeviceVf,  // devices
-    &kCheck, &kHelp, &kVersion,  // the system
+    &kRun,        &kPull,          &kImages,                                        //
+    &kRm,                                                                           // containers
+    &kDeviceBind, &kDeviceInspect, &kDeviceLs,         &kDeviceUnbind, &kDeviceVf,  // devices
+    &kCheck,      &kHelp,          &kVersion,                                       // the system
+    &kPs,         &kInspect,       &kContainerInspect, &kImageInspect, &kLogs,     &kEvents, &kInfo,
 };
 
 constexpr std::array kFamilies = {

@@ -153,7 +153,9 @@ std::string GeneralHelp() {
   for (const Group group : kGroups) {
     text += fmt::format("\n{}:\n", GroupHeading(group));
     for (const Command* command : Commands()) {
-      if (command->group == group) text += Entry(command->name, command->summary);
+      // Those of two words are in the help of their family, as in docker's.
+      const bool is_one_word = command->name.find(' ') == std::string_view::npos;
+      if (command->group == group && is_one_word) text += Entry(command->name, command->summary);
     }
   }
   text += "\nManagement Commands (the same, as docker groups them):\n";

@@ -1,0 +1,109 @@
+#include "runtime/cli/container_inspect.h"
+
+#include <array>
+
+#include <boost/json/array.hpp>
+
+#include "runtime/cli/container_rows.h"
+#include "runtime/format/human.h"
+
+namespace hull::cli {
+namespace {
+
+namespace json = boost::json;
+
+json::object ShowState(const Containers& containers, const ContainerRecord& record) {
+  const ContainerState& state = record.state;
+  const bool runs =
+      state.status == ContainerStatus::kRunning || state.status == ContainerStatus::kPaused;
+  return {
+      {"Status", ContainerStatusName(state.status)},
+      {"Running", runs},
+      {"Paused", state.status == ContainerStatus::kPaused},
+      {"Restarting", false},
+      {"OOMKilled", state.out_of_memory},
+      {"Dead", false},
+      {"Pid", PidOf(containers, record)},
+      {"ExitCode", runs ? 0 : state.exit_code.value_or(0)},
+      {"Error", state.error},
+      {"StartedAt", format::Rfc3339(state.started_at_ns)},
+      {"FinishedAt", format::Rfc3339(state.finished_at_ns)},
+  };
+}
+
+json::object ShowSandbox(const Containers& containers, const ContainerRecord& record) {
+  constexpr std::array<std::string_view, 3> kTransports = {"auto", "pmem", "block"};
+  const SandboxState sandbox = containers.Sandbox(record.id);
+  const MachineOptions& machine = record.machine;
+  json::array layers;
+  for (const std::string& file : machine.layer_files)
+    layers.emplace_back(containers.LayerPath(file));
+  return {
+      {"Cpus", machine.cpus},
+      {"MemoryBytes", machine.memory_bytes},
+      {"SupervisorPid", sandbox.supervisor ? sandbox.supervisor->pid : 0},
+      {"VmmPid", sandbox.vmm ? sandbox.vmm->pid : 0},
+      {"ContainerDirectory", containers.Directory(record.id)},
+      {"RunDirectory", containers.RunDirectoryPath(record.id)},
+      {"ConsolePath", containers.ConsolePath(record.id)},
+      {"ScratchPath", containers.ScratchPath(record.id)},
+      {"Storage", machine.storage.kind == StorageKind::kDisk ? "disk" : "tmpfs"},
+      {"StorageBytes", machine.storage.size_bytes},
+      {"LayerTransport", kTransports[static_cast<size_t>(machine.layer_transport)]},
+      {"Layers", std::move(layers)},
+      {"Starts", record.state.starts},
+  };
+}
+
+json::value Part(const ContainerRecord& record, std::string_view name) {
+  const json::value* const part = record.shown.if_contains(name);
+  return part == nullptr ? json::value(json::object()) : *part;
+}
+
+}  // namespace
+
+json::object InspectContainer(const Containers& containers, const ContainerRecord& record,
+                              bool with_size) {
+  json::array arguments;
+  for (size_t i = 1; i < record.process.command.size(); ++i) {
+    arguments.emplace_back(record.process.command[i]);
+  }
+  json::object object{
+      {"Id", record.id},
+      {"Created", format::Rfc3339(record.created_at_ns)},
+      {"Path", record.process.command.empty() ? "" : record.process.command.front()},
+      {"Args", std::move(arguments)},
+      {"State", ShowState(containers, record)},
+      {"Image", record.image_id},
+      {"ResolvConfPath", ""},
+      {"HostnamePath", ""},
+      {"HostsPath", ""},
+      {"LogPath", record.log.disabled ? "" : containers.LogPath(record.id)},
+      {"Name", "/" + record.name},
+      {"RestartCount", 0},
+      {"Driver", "erofs"},
+      {"Platform", "linux"},
+      {"MountLabel", ""},
+      {"ProcessLabel", ""},
+      {"AppArmorProfile", ""},
+      {"ExecIDs", nullptr},
+      {"HostConfig", Part(record, "HostConfig")},
+      {"GraphDriver", {{"Data", json::object()}, {"Name", "erofs"}}},
+  };
+  if (with_size) {
+    const ContainerSize size = MeasureContainer(containers, record);
+    object["SizeRw"] = size.own_bytes;
+    object["SizeRootFs"] = size.own_bytes + size.image_bytes;
+  }
+  object["Mounts"] = json::array();
+  object["Config"] = Part(record, "Config");
+  object["NetworkSettings"] = {{"Ports", json::object()},
+                               {"Networks", json::object()},
+                               {"IPAddress", ""},
+                               {"Gateway", ""},
+                               {"MacAddress", ""}};
+  object["Hull"] = ShowSandbox(containers, record);
+  return object;
+}
+
+}  // namespace hull::cli
