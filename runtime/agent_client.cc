@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "guest-agent/protocol/agent_service.h"
-#include "runtime/container_state.h"
+#include "runtime/container_record.h"
 #include "vmm/base/escape.h"
 
 namespace hull {
@@ -78,6 +78,25 @@ Status AgentClient::Delete(const std::string& container_id, bool force) {
   return {};
 }
 
+Result<agent::v1::ExecResponse> AgentClient::Exec(const agent::v1::ExecRequest& request) {
+  return Call<agent::v1::ExecResponse>("Exec", request, kCreateTimeout);
+}
+
+Result<agent::v1::ProcessesResponse> AgentClient::Processes(const std::string& container_id) {
+  agent::v1::ProcessesRequest request;
+  request.set_container_id(container_id);
+  return Call<agent::v1::ProcessesResponse>("Processes", request, kCallTimeout);
+}
+
+Result<agent::v1::StatResponse> AgentClient::Stat(const std::string& container_id,
+                                                  const std::string& path, bool follow_link) {
+  agent::v1::StatRequest request;
+  request.set_container_id(container_id);
+  request.set_path(path);
+  request.set_follow_link(follow_link);
+  return Call<agent::v1::StatResponse>("Stat", request, kCallTimeout);
+}
+
 Status AgentClient::Shutdown(milliseconds grace) {
   agent::v1::ShutdownRequest request;
   request.set_grace_ms(static_cast<uint32_t>(grace.count()));
@@ -98,8 +117,14 @@ void AgentClient::Start(const std::string& container_id, std::function<void(Stat
 
 void AgentClient::Wait(const std::string& container_id,
                        std::function<void(Result<ProcessExit>)> handler) {
+  WaitExec(container_id, "", std::move(handler));
+}
+
+void AgentClient::WaitExec(const std::string& container_id, const std::string& exec_id,
+                           std::function<void(Result<ProcessExit>)> handler) {
   agent::v1::WaitRequest request;
   request.set_container_id(container_id);
+  request.set_exec_id(exec_id);
   client_->Call<agent::v1::WaitResponse>(
       agent::kServiceName, "Wait", request, ttrpc::kNoTimeout,
       [handler = std::move(handler)](Result<agent::v1::WaitResponse> response) {
@@ -124,9 +149,45 @@ void AgentClient::Kill(const std::string& container_id, int signal,
       });
 }
 
+void AgentClient::Pause(const std::string& container_id, std::function<void(Status)> handler) {
+  agent::v1::PauseRequest request;
+  request.set_container_id(container_id);
+  client_->Call<agent::v1::PauseResponse>(
+      agent::kServiceName, "Pause", request, kCallTimeout,
+      [handler = std::move(handler)](Result<agent::v1::PauseResponse> response) {
+        if (!response) return handler(Fail(Escaped(std::move(response).error())));
+        handler({});
+      });
+}
+
+void AgentClient::Resume(const std::string& container_id, std::function<void(Status)> handler) {
+  agent::v1::ResumeRequest request;
+  request.set_container_id(container_id);
+  client_->Call<agent::v1::ResumeResponse>(
+      agent::kServiceName, "Resume", request, kCallTimeout,
+      [handler = std::move(handler)](Result<agent::v1::ResumeResponse> response) {
+        if (!response) return handler(Fail(Escaped(std::move(response).error())));
+        handler({});
+      });
+}
+
 void AgentClient::Resize(const std::string& container_id, uint32_t columns, uint32_t rows) {
+  ResizeExec(container_id, "", columns, rows);
+}
+
+void AgentClient::ForgetExec(const std::string& container_id, const std::string& exec_id) {
+  agent::v1::DeleteRequest request;
+  request.set_container_id(container_id);
+  request.set_exec_id(exec_id);
+  client_->Call<agent::v1::DeleteResponse>(agent::kServiceName, "Delete", request, kCallTimeout,
+                                           [](Result<agent::v1::DeleteResponse>) {});
+}
+
+void AgentClient::ResizeExec(const std::string& container_id, const std::string& exec_id,
+                             uint32_t columns, uint32_t rows) {
   agent::v1::ResizeRequest request;
   request.set_container_id(container_id);
+  request.set_exec_id(exec_id);
   request.mutable_size()->set_columns(columns);
   request.mutable_size()->set_rows(rows);
   // A size that does not arrive is followed by the next, or by the end of the connection.

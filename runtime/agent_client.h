@@ -37,6 +37,11 @@ class AgentClient {
   Status Start(const std::string& container_id);
   Result<agent::v1::StateResponse> State(const std::string& container_id);
   Status Delete(const std::string& container_id, bool force);
+  Result<agent::v1::ExecResponse> Exec(const agent::v1::ExecRequest& request);
+  Result<agent::v1::ProcessesResponse> Processes(const std::string& container_id);
+  // kNotFound: nothing is at `path`.
+  Result<agent::v1::StatResponse> Stat(const std::string& container_id, const std::string& path,
+                                       bool follow_link);
   // The guest syncs and powers off; the connection and the VM end after that.
   Status Shutdown(std::chrono::milliseconds grace);
 
@@ -44,7 +49,16 @@ class AgentClient {
   void Start(const std::string& container_id, std::function<void(Status)> handler);
   void Wait(const std::string& container_id, std::function<void(Result<ProcessExit>)> handler);
   void Kill(const std::string& container_id, int signal, std::function<void(Status)> handler);
+  void Pause(const std::string& container_id, std::function<void(Status)> handler);
+  void Resume(const std::string& container_id, std::function<void(Status)> handler);
   void Resize(const std::string& container_id, uint32_t columns, uint32_t rows);
+  // Of a process of Exec.
+  void WaitExec(const std::string& container_id, const std::string& exec_id,
+                std::function<void(Result<ProcessExit>)> handler);
+  void ResizeExec(const std::string& container_id, const std::string& exec_id, uint32_t columns,
+                  uint32_t rows);
+  // Says it and does not wait: what is not heard is forgotten some day anyway.
+  void ForgetExec(const std::string& container_id, const std::string& exec_id);
 
  private:
   explicit AgentClient(std::unique_ptr<ttrpc::Client> client) : client_(std::move(client)) {}

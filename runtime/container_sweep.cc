@@ -3,6 +3,9 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <utility>
+#include <vector>
+
 #include "runtime/container_id.h"
 #include "runtime/container_lock.h"
 #include "runtime/directory_files.h"
@@ -62,6 +65,29 @@ Status SweepRunDirectory(const Containers& containers, const std::string& id, in
   return IsStill(path, run_fd) ? RemoveFlatDirectory(path) : Status();
 }
 
+using DeadRunDirectories = std::vector<std::pair<std::string, UniqueFd>>;
+
+// Each with a shared lock. Whoever makes a run directory locks it before the root is unlocked, so
+// none that has just been made is among them.
+Status FindDead(const Containers& containers, DeadRunDirectories& dead,
+                std::set<std::string>& live) {
+  const HostLayout& layout = containers.layout();
+  if (access(layout.run_root.c_str(), F_OK) != 0) return {};
+  HULL_ASSIGN(const UniqueFd root, LockRunRoot(layout));
+  HULL_TRY(ForEachName(layout.run_root, [&](std::string_view name) {
+    std::string id(name);
+    if (!IsContainerId(id)) return;
+    Result<UniqueFd> run = OpenDirectory(containers.RunDirectoryPath(id));
+    if (!run) return;
+    if (flock(run->get(), LOCK_SH | LOCK_NB) != 0) {
+      live.insert(std::move(id));
+    } else {
+      dead.emplace_back(std::move(id), std::move(*run));
+    }
+  }));
+  return {};
+}
+
 // A directory without a record: being made, or left by somebody who was killed making it.
 bool SweepHalfMade(const Containers& containers, const std::string& id) {
   const Result<ContainerLock> lock = ContainerLock::TryTake(containers, id);
@@ -77,10 +103,11 @@ Status RemoveContainer(const Containers& containers, const std::string& id) {
 }
 
 Status SweepDead(const Containers& containers, const std::string& id) {
+  HULL_ASSIGN(UniqueFd root, LockRunRoot(containers.layout()));
   const Result<UniqueFd> run = OpenDirectory(containers.RunDirectoryPath(id));
-  if (!run) return Settle(containers, id, false);
-  if (flock(run->get(), LOCK_SH | LOCK_NB) != 0) return {};
-  return SweepRunDirectory(containers, id, run->get());
+  if (run && flock(run->get(), LOCK_SH | LOCK_NB) != 0) return {};
+  root.Reset();
+  return run ? SweepRunDirectory(containers, id, run->get()) : Settle(containers, id, false);
 }
 
 SweepResult SweepDeadSandboxes(const Containers& containers) {
@@ -89,28 +116,21 @@ SweepResult SweepDeadSandboxes(const Containers& containers) {
   const auto warn = [](std::string_view what, const Status& status) {
     if (!status) log::Warn("cannot clear away {}: {}", what, status.error().ToString());
   };
-  warn(layout.run_root, ForEachName(layout.run_root, [&](std::string_view name) {
-         const std::string id(name);
-         if (!IsContainerId(id)) return;
-         const Result<UniqueFd> run = OpenDirectory(containers.RunDirectoryPath(id));
-         if (!run) return;
-         if (flock(run->get(), LOCK_SH | LOCK_NB) != 0) {
-           result.live.insert(id);
-           return;
-         }
-         const Status swept = SweepRunDirectory(containers, id, run->get());
-         warn(id, swept);
-         if (swept) ++result.swept;
-       }));
+  DeadRunDirectories dead;
+  warn(layout.run_root, FindDead(containers, dead, result.live));
+  for (const auto& [id, fd] : dead) {
+    const Status swept = SweepRunDirectory(containers, id, fd.get());
+    warn(id, swept);
+    if (swept) ++result.swept;
+  }
   const std::string directory = layout.ContainersDirectory();
   warn(directory, ForEachName(directory, [&](std::string_view name) {
          const std::string entry(name);
          if (entry.starts_with(kRemovedPrefix)) {
            warn(entry, RemoveFlatDirectory(fmt::format("{}/{}", directory, entry)));
            ++result.swept;
-         } else if (IsContainerId(entry) &&
-                    access(containers.RecordPath(entry).c_str(), F_OK) != 0 &&
-                    !result.live.contains(entry)) {
+         } else if (IsContainerId(entry) && !result.live.contains(entry) &&
+                    access(containers.RecordPath(entry).c_str(), F_OK) != 0) {
            if (SweepHalfMade(containers, entry)) ++result.swept;
          }
        }));

@@ -217,9 +217,12 @@ Result<RunDirectory> Containers::LockRunDirectory(const std::string& id) const {
     const Status made = MakeDirectory(path);
     if (!made && made.error().code() != ErrorCode::kAlreadyExists) return Fail(made.error());
     HULL_ASSIGN(UniqueFd fd, OpenDirectory(path));
-    if (made && flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return RunDirectory{path, std::move(fd)};
+    if (made) {
+      // Somebody may ask at this very moment whether it is locked; that is over at once.
+      if (flock(fd.get(), LOCK_EX) != 0) return FailErrno("lock {}", path);
+      return RunDirectory{path, std::move(fd)};
+    }
     root.Reset();
-    if (made) continue;  // Somebody looks at it at this moment: it is swept and made again.
     if (flock(fd.get(), LOCK_SH | LOCK_NB) != 0) {
       return Fail(ErrorCode::kUnavailable, "container {} is being started, run or ended", id);
     }
@@ -232,6 +235,16 @@ Result<RunDirectory> Containers::LockRunDirectory(const std::string& id) const {
 bool Containers::AwaitUnlocked(const std::string& id, int timeout_ms) const {
   for (int waited = 0; IsLocked(RunDirectoryPath(id)); waited += kPollMs) {
     if (waited >= timeout_ms) return false;
+    poll(nullptr, 0, kPollMs);
+  }
+  return true;
+}
+
+bool Containers::AwaitChange(const std::string& id, int timeout_ms) const {
+  for (int waited = 0; IsLocked(RunDirectoryPath(id)); waited += kPollMs) {
+    if (waited >= timeout_ms) return false;
+    const Result<ContainerRecord> record = ReadRecord(RecordPath(id));
+    if (!record || IsRunning(*record)) return true;
     poll(nullptr, 0, kPollMs);
   }
   return true;

@@ -100,6 +100,8 @@ class Containers {
   Result<RunDirectory> LockRunDirectory(const std::string& id) const;
   // Waits until nobody has its run directory, at most `timeout_ms`; false when time is up.
   bool AwaitUnlocked(const std::string& id, int timeout_ms) const;
+  // The same, but a container that has come to run is worth returning for, too.
+  bool AwaitChange(const std::string& id, int timeout_ms) const;
 
   // A connection to `port` of a running container's guest (guest_socket.h), its path as short as it
   // must be. kUnavailable: it does not run.

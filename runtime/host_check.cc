@@ -309,12 +309,14 @@ Finding CheckBoot(const HostLayout& layout, int limit_seconds) {
   // Some file system has to be there; the guest's own will do.
   spec.layers.push_back({"check", layout.guest_root, 0});
   spec.storage.kind = StorageKind::kTmpfs;
-  Result<std::unique_ptr<Sandbox>> sandbox = Sandbox::Launch(io, layout, spec);
+  Result<RunDirectory> run = Containers(layout).LockRunDirectory(spec.id);
+  if (!run) return BootFailed(run.error(), limit_seconds);
+  Result<std::unique_ptr<Sandbox>> sandbox = Sandbox::Launch(io, layout, spec, std::move(*run));
   if (!sandbox) return BootFailed(sandbox.error(), limit_seconds);
   const Status ready = (*sandbox)->WaitReady(std::chrono::seconds(limit_seconds));
   Result<agent::v1::ConnectResponse> answer =
       ready ? (*sandbox)->agent().Connect() : Fail(ready.error());
-  const Status destroyed = (*sandbox)->Destroy(SandboxDirectory::Keep::kNothing);
+  const Status destroyed = (*sandbox)->Destroy();
   if (!answer) return BootFailed(answer.error(), limit_seconds);
   if (!destroyed) return BootFailed(destroyed.error(), limit_seconds);
   return {"kvm boot",

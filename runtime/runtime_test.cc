@@ -7,13 +7,11 @@
 #include <unistd.h>
 
 #include "runtime/container_id.h"
-#include "runtime/container_state.h"
 #include "runtime/device_layout.h"
 #include "runtime/image_process.h"
 #include "runtime/machine_size.h"
-#include "runtime/sandbox_directory.h"
+#include "runtime/process_identity.h"
 #include "runtime/scratch_disk.h"
-#include "runtime/stopped_containers.h"
 #include "vmm/base/file.h"
 
 namespace hull {
@@ -35,10 +33,6 @@ class TemporaryHost : public testing::Test {
   HostLayout layout_;
 };
 
-std::string Id(char c) {
-  return std::string(kContainerIdLength, c);
-}
-
 TEST(ContainerId, IsRandomHexadecimal) {
   const std::string a = NewContainerId().value();
   const std::string b = NewContainerId().value();
@@ -47,33 +41,6 @@ TEST(ContainerId, IsRandomHexadecimal) {
   EXPECT_FALSE(IsContainerId(a.substr(1)));
   EXPECT_FALSE(IsContainerId(std::string(64, 'g')));
   EXPECT_FALSE(IsContainerId(".."));
-}
-
-TEST(ContainerStateDocument, ReadsBackWhatWasWritten) {
-  OldContainerState state;
-  state.id = Id('a');
-  state.name = "n";
-  state.image = "image \"quoted\"";
-  state.status = OldContainerStatus::kStopped;
-  state.remove_at_exit = true;
-  state.created_at_ns = 1'700'000'000'000'000'000;
-  state.exit_code = 137;
-  state.out_of_memory = true;
-  state.supervisor = ProcessIdentity{12, 34567};
-  EXPECT_EQ(ParseOldContainerState(WriteOldContainerState(state)).value(), state);
-  state.exit_code.reset();
-  state.supervisor.reset();
-  state.vmm = ProcessIdentity{1, 18446744073709551615ULL >> 1U};
-  EXPECT_EQ(ParseOldContainerState(WriteOldContainerState(state)).value(), state);
-}
-TEST(ContainerStateDocument, OthersAreRefused) {
-  for (const char* text :
-       {"", "[]", "{}", "{\"version\":1}", "nonsense", "{\"version\":0,\"id\":\"x\"}"}) {
-    EXPECT_FALSE(ParseOldContainerState(text)) << text;
-  }
-  const Result<OldContainerState> newer = ParseOldContainerState("{\"version\":2}");
-  ASSERT_FALSE(newer);
-  EXPECT_EQ(newer.error().code(), ErrorCode::kUnsupported);
 }
 
 TEST(Process, IsKnownByPidAndStartTime) {
@@ -169,103 +136,6 @@ TEST(MachineSize, MemoryHasRoomForTheGuest) {
   EXPECT_EQ(SizeMachine({.memory_bytes = 6'291'456}, 0, 1)->memory_bytes % (2U << 20U), 0U);
   EXPECT_FALSE(SizeMachine({.memory_bytes = 6'291'455}, 0, 1));
   EXPECT_FALSE(SizeMachine({.memory_bytes = UINT64_MAX}, 0, 1));
-}
-
-TEST_F(TemporaryHost, DirectoriesComeAndGo) {
-  Result<SandboxDirectory> directory = SandboxDirectory::Create(layout_, Id('a'));
-  ASSERT_TRUE(directory) << directory.error().ToString();
-  EXPECT_TRUE(Exists(layout_.RunDirectory(Id('a'))));
-  EXPECT_TRUE(Exists(layout_.ContainerDirectory(Id('a'))));
-  ASSERT_TRUE(directory->WriteState({}));
-  ASSERT_TRUE(directory->Remove(SandboxDirectory::Keep::kNothing));
-  EXPECT_FALSE(Exists(layout_.RunDirectory(Id('a'))));
-  EXPECT_FALSE(Exists(layout_.ContainerDirectory(Id('a'))));
-}
-TEST_F(TemporaryHost, TheSameIdTwiceIsRefused) {
-  const Result<SandboxDirectory> first = SandboxDirectory::Create(layout_, Id('a'));
-  ASSERT_TRUE(first);
-  EXPECT_FALSE(SandboxDirectory::Create(layout_, Id('a')));
-  EXPECT_TRUE(Exists(layout_.RunDirectory(Id('a')))) << "the first one's directory is its own";
-}
-TEST_F(TemporaryHost, SweepLeavesTheLivingAlone) {
-  Result<SandboxDirectory> living = SandboxDirectory::Create(layout_, Id('a'));
-  ASSERT_TRUE(living);
-  EXPECT_EQ(SweepDeadSandboxes(layout_, "").value(), 0);
-  EXPECT_TRUE(Exists(layout_.RunDirectory(Id('a'))));
-}
-TEST_F(TemporaryHost, SweepRemovesTheDeadAndTheirMachine) {
-  const pid_t vmm = fork();
-  if (vmm == 0) {
-    pause();
-    _exit(0);
-  }
-  {
-    Result<SandboxDirectory> dying = SandboxDirectory::Create(layout_, Id('a'));
-    ASSERT_TRUE(dying);
-    OldContainerState state;
-    state.id = Id('a');
-    state.name = "n1";
-    state.remove_at_exit = true;
-    state.vmm = IdentifyProcess(vmm).value();
-    ASSERT_TRUE(dying->WriteState(state));
-    ASSERT_TRUE(ClaimName(layout_, "n1", Id('a')));
-  }
-  EXPECT_EQ(SweepDeadSandboxes(layout_, Id('a')).value(), 0) << "the exception is left alone";
-  EXPECT_EQ(SweepDeadSandboxes(layout_, "").value(), 1);
-  EXPECT_FALSE(Exists(layout_.RunDirectory(Id('a'))));
-  EXPECT_FALSE(Exists(layout_.ContainerDirectory(Id('a'))));
-  int status = 0;
-  EXPECT_EQ(waitpid(vmm, &status, 0), vmm);
-  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-  EXPECT_TRUE(ClaimName(layout_, "n1", Id('b')));
-}
-TEST_F(TemporaryHost, SweepRecordsAKeptContainerAsStopped) {
-  {
-    Result<SandboxDirectory> dying = SandboxDirectory::Create(layout_, Id('a'));
-    OldContainerState state;
-    state.id = Id('a');
-    state.status = OldContainerStatus::kRunning;
-    ASSERT_TRUE(dying->WriteState(state));
-  }
-  EXPECT_EQ(SweepDeadSandboxes(layout_, "").value(), 1);
-  EXPECT_FALSE(Exists(layout_.RunDirectory(Id('a'))));
-  const std::string record = layout_.ContainerDirectory(Id('a')) + "/container.json";
-  const OldContainerState state =
-      ParseOldContainerState(ReadFile(record, 1U << 20U).value()).value();
-  EXPECT_EQ(state.status, OldContainerStatus::kStopped);
-  EXPECT_FALSE(state.exit_code) << "nobody saw it end";
-  EXPECT_EQ(FindContainer(layout_, "aaaa").value(), Id('a'));
-  EXPECT_TRUE(RemoveStoppedContainer(layout_, "aa"));
-  EXPECT_EQ(RemoveStoppedContainer(layout_, "aa").error().code(), ErrorCode::kNotFound);
-}
-TEST_F(TemporaryHost, SweepKeepsARecordedContainerThatNeverStarted) {
-  {
-    Result<SandboxDirectory> dying = SandboxDirectory::Create(layout_, Id('a'));
-    ASSERT_TRUE(dying->WriteRecord({}));
-  }
-  EXPECT_EQ(SweepDeadSandboxes(layout_, "").value(), 1);
-  EXPECT_TRUE(Exists(layout_.ContainerDirectory(Id('a'))));
-}
-TEST_F(TemporaryHost, SweepRemovesWhatARebootLeft) {
-  ASSERT_TRUE(MakeDirectories(layout_.ContainerDirectory(Id('a')), 0700));
-  ASSERT_TRUE(WriteFileAtomically(layout_.ContainerDirectory(Id('a')) + "/scratch.img", "x", 0600));
-  ASSERT_TRUE(MakeDirectories(layout_.ContainerDirectory(Id('b')), 0700));
-  ASSERT_TRUE(
-      WriteFileAtomically(layout_.ContainerDirectory(Id('b')) + "/container.json", "x", 0600));
-  EXPECT_EQ(SweepDeadSandboxes(layout_, "").value(), 1);
-  EXPECT_FALSE(Exists(layout_.ContainerDirectory(Id('a'))));
-  EXPECT_TRUE(Exists(layout_.ContainerDirectory(Id('b'))));
-}
-TEST_F(TemporaryHost, NamesAreUniqueWhileTheirContainersAreThere) {
-  Result<SandboxDirectory> directory = SandboxDirectory::Create(layout_, Id('a'));
-  ASSERT_TRUE(ClaimName(layout_, "web", Id('a')));
-  const Status taken = ClaimName(layout_, "web", Id('b'));
-  ASSERT_FALSE(taken);
-  EXPECT_EQ(taken.error().code(), ErrorCode::kAlreadyExists);
-  EXPECT_NE(taken.error().message().find("Conflict. The container name \"/web\""),
-            std::string::npos);
-  ASSERT_TRUE(directory->Remove(SandboxDirectory::Keep::kNothing));
-  EXPECT_TRUE(ClaimName(layout_, "web", Id('b'))) << "the holder is gone";
 }
 
 TEST_F(TemporaryHost, SparseCopyKeepsContentAndHoles) {

@@ -2,12 +2,14 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <boost/asio/steady_timer.hpp>
 
 #include "guest-agent/protocol/agent_service.h"
 #include "guest-agent/protocol/stream_frame.h"
+#include "runtime/directory_files.h"
 #include "runtime/guest_socket.h"
 #include "vmm/api/vm_config.h"
 #include "vmm/base/escape.h"
@@ -109,20 +111,44 @@ Error EndError(const api::Outcome& outcome) {
 
 }  // namespace
 
-Sandbox::Sandbox(boost::asio::io_context& io, SandboxDirectory directory)
-    : io_(io), directory_(std::move(directory)), ready_listener_(io) {}
+Result<SandboxSpec> MakeSandboxSpec(const Containers& containers, const ContainerRecord& record) {
+  SandboxSpec spec;
+  spec.id = record.id;
+  spec.name = record.name;
+  spec.cpus = record.machine.cpus;
+  spec.memory_bytes = record.machine.memory_bytes;
+  spec.storage = record.machine.storage;
+  spec.scratch_path = containers.ScratchPath(record.id);
+  spec.scratch = record.remove_at_exit ? ScratchKind::kThrowaway : ScratchKind::kKept;
+  spec.layer_transport = record.machine.layer_transport;
+  spec.debug = record.machine.debug;
+  for (const std::string& file : record.machine.layer_files) {
+    std::string path = containers.LayerPath(file);
+    struct stat status {};
+    if (stat(path.c_str(), &status) != 0) return FailErrno("the image's layer {}", path);
+    spec.layers.push_back({file, std::move(path), static_cast<uint64_t>(status.st_size)});
+  }
+  return spec;
+}
+
+Sandbox::Sandbox(boost::asio::io_context& io, RunDirectory run)
+    : io_(io), run_(std::move(run)), ready_listener_(io) {}
 
 Sandbox::~Sandbox() = default;
 
+std::string Sandbox::SocketPath(std::string_view name) const {
+  return fmt::format("/proc/self/fd/{}/{}", run_.fd.get(), name);
+}
+
 Result<std::unique_ptr<Sandbox>> Sandbox::Launch(boost::asio::io_context& io,
-                                                 const HostLayout& layout,
-                                                 const SandboxSpec& spec) {
-  HULL_TRY(CheckFiles(layout));
-  HULL_ASSIGN(SandboxDirectory directory, SandboxDirectory::Create(layout, spec.id));
-  std::unique_ptr<Sandbox> sandbox(new Sandbox(io, std::move(directory)));
-  if (Status status = sandbox->Prepare(layout, spec); !status) {
+                                                 const HostLayout& layout, const SandboxSpec& spec,
+                                                 RunDirectory run) {
+  std::unique_ptr<Sandbox> sandbox(new Sandbox(io, std::move(run)));
+  Status status = CheckFiles(layout);
+  if (status) status = sandbox->Prepare(layout, spec);
+  if (!status) {
     // The first error is the one to tell.
-    static_cast<void>(sandbox->Destroy(SandboxDirectory::Keep::kNothing));
+    static_cast<void>(sandbox->Destroy());
     return Fail(std::move(status).error());
   }
   return sandbox;
@@ -132,19 +158,24 @@ Status Sandbox::Prepare(const HostLayout& layout, const SandboxSpec& spec) {
   storage_ = spec.storage;
   std::string scratch_path;
   if (spec.storage.kind == StorageKind::kDisk) {
-    scratch_path = fmt::format("{}/{}", directory_.container_path(), kScratchName);
+    scratch_path = spec.scratch_path;
     const uint64_t size =
         spec.storage.size_bytes != 0 ? spec.storage.size_bytes : kDefaultScratchBytes;
-    HULL_TRY(MakeScratchDisk(layout, scratch_path, size, spec.scratch));
+    if (access(scratch_path.c_str(), F_OK) != 0) {
+      // By rename, so that a killed start leaves no half of a disk to the next.
+      const std::string beside = scratch_path + ".new";
+      unlink(beside.c_str());
+      HULL_TRY(MakeScratchDisk(layout, beside, size, spec.scratch));
+      if (rename(beside.c_str(), scratch_path.c_str()) != 0) return FailErrno("rename {}", beside);
+    }
   }
   HULL_ASSIGN(devices_, MakeDeviceLayout(layout.guest_root, spec.layers, scratch_path,
                                          spec.memory_bytes, spec.layer_transport));
-  HULL_ASSIGN(UniqueFd listener,
-              ListenForGuest(directory_.SocketPath(kVsockName), agent::kAgentPort));
+  HULL_ASSIGN(UniqueFd listener, ListenForGuest(SocketPath(kVsockName), agent::kAgentPort));
   ready_listener_.assign(listener.Release());
   Accept();
 
-  const std::string config_path = fmt::format("{}/{}", directory_.run_path(), kConfigName);
+  const std::string config_path = fmt::format("{}/{}", run_.path, kConfigName);
   HULL_ASSIGN(const UniqueFd config, OpenFile(config_path, O_WRONLY | O_CREAT | O_TRUNC, 0600));
   HULL_TRY_WITHIN("write the VM configuration",
                   WriteAll(config.get(), api::WriteVmConfig(MakeVmConfig(layout, spec, devices_))));
@@ -152,7 +183,7 @@ Status Sandbox::Prepare(const HostLayout& layout, const SandboxSpec& spec) {
   options.program = layout.vmm_program;
   options.config_file = std::string(kConfigName);
   options.log_file = std::string(kLogName);
-  options.run_fd = directory_.run_fd();
+  options.run_fd = run_.fd.get();
   options.inherit_stderr = spec.debug;
   HULL_ASSIGN(vmm_, VmmProcess::Start(io_, options));
   return {};
@@ -205,8 +236,8 @@ agent::v1::RootFilesystem Sandbox::RootFilesystem() const {
 
 Result<UniqueFd> Sandbox::OpenStream(const std::string& container_id, const std::string& exec_id,
                                      agent::v1::StreamOpen::Kind kind) const {
-  HULL_ASSIGN(UniqueFd socket, ConnectToGuest(directory_.SocketPath(kVsockName), agent::kStreamPort,
-                                              kConnectTimeoutMs));
+  HULL_ASSIGN(UniqueFd socket,
+              ConnectToGuest(SocketPath(kVsockName), agent::kStreamPort, kConnectTimeoutMs));
   agent::v1::StreamOpen open;
   open.set_container_id(container_id);
   open.set_exec_id(exec_id);
@@ -238,7 +269,7 @@ Error Sandbox::Explain(Error failed) {
 }
 
 std::string Sandbox::ConsoleSince(uint64_t offset) const {
-  const std::string path = directory_.SocketPath(kConsoleName);
+  const std::string path = SocketPath(kConsoleName);
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   std::string text;
   if (!fd.valid()) return text;
@@ -267,10 +298,14 @@ std::string Sandbox::ConsoleTail() const {
   return tail;
 }
 
-Status Sandbox::Destroy(SandboxDirectory::Keep keep) {
+void Sandbox::End() {
   agent_.reset();
   if (vmm_) vmm_->KillNow();
-  return directory_.Remove(keep);
+}
+
+Status Sandbox::Destroy() {
+  End();
+  return RemoveFlatDirectory(run_.path);
 }
 
 }  // namespace hull

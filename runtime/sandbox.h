@@ -1,5 +1,5 @@
-// One sandbox: a virtual machine with hull-agent in it, its directories and its devices. Made, used
-// and ended by its supervisor (now: the `hull run` in the foreground). Lives on the loop of its
+// One sandbox: a virtual machine with hull-agent in it, its run directory and its devices. Made,
+// used and ended by whoever holds its run directory: its supervisor. Lives on the loop of its
 // io_context.
 //
 // States: launched (the guest boots) -> ready (the agent has dialled) -> ended (the VM is gone,
@@ -18,9 +18,8 @@
 
 #include "runtime/agent_client.h"
 #include "runtime/container_record.h"
+#include "runtime/containers.h"
 #include "runtime/device_layout.h"
-#include "runtime/host_layout.h"
-#include "runtime/sandbox_directory.h"
 #include "runtime/scratch_disk.h"
 #include "runtime/vmm_process.h"
 #include "vmm/base/result.h"
@@ -34,21 +33,28 @@ struct SandboxSpec {
   uint64_t memory_bytes = 0;
   std::vector<LayerFile> layers;
   StorageOptions storage;
+  // Of the writable layer, if it is on a disk; made if it is not there.
+  std::string scratch_path;
   ScratchKind scratch = ScratchKind::kThrowaway;
   LayerTransport layer_transport = LayerTransport::kAutomatic;
   // The guest's kernel talks, and hull-vmm's errors go to this process's standard error.
   bool debug = false;
 };
 
+// What a container's record asks for. kNotFound: a layer is not in the store any more.
+Result<SandboxSpec> MakeSandboxSpec(const Containers& containers, const ContainerRecord& record);
+
 class Sandbox {
  public:
-  // Makes directories, disk and configuration and starts hull-vmm. On an error nothing is left.
+  // Makes disk and configuration and starts hull-vmm, in the run directory `run`, which it takes
+  // over. On an error the run directory is removed.
   static Result<std::unique_ptr<Sandbox>> Launch(boost::asio::io_context& io,
-                                                 const HostLayout& layout, const SandboxSpec& spec);
+                                                 const HostLayout& layout, const SandboxSpec& spec,
+                                                 RunDirectory run);
 
   Sandbox(const Sandbox&) = delete;
   Sandbox& operator=(const Sandbox&) = delete;
-  // Ends the VM; leaves the directories (Destroy removes them).
+  // Ends the VM; leaves the run directory (Destroy removes it).
   ~Sandbox();
 
   // Runs the io_context until the agent has dialled. Otherwise: kUnavailable, the VM ended first;
@@ -59,7 +65,9 @@ class Sandbox {
 
   // After WaitReady.
   AgentClient& agent() { return *agent_; }
-  const SandboxDirectory& directory() const { return directory_; }
+  // A path in the run directory for bind() and connect(), short however deep the directory is. Good
+  // in this process while this object lives.
+  std::string SocketPath(std::string_view name) const;
   VmmProcess& vmm() { return *vmm_; }
 
   // For the agent's Create.
@@ -80,17 +88,19 @@ class Sandbox {
   // Runs the io_context until the VM has ended, at most `limit`; false when it has not.
   bool WaitEnded(std::chrono::milliseconds limit);
 
-  // Ends the VM (at once, unflushed, if it still runs) and removes the directories.
-  Status Destroy(SandboxDirectory::Keep keep);
+  // Ends the VM, at once and unflushed, if it still runs.
+  void End();
+  // End, and the run directory is removed. It stays locked while this object lives.
+  Status Destroy();
 
  private:
-  Sandbox(boost::asio::io_context& io, SandboxDirectory directory);
+  Sandbox(boost::asio::io_context& io, RunDirectory run);
 
   Status Prepare(const HostLayout& layout, const SandboxSpec& spec);
   void Accept();
 
   boost::asio::io_context& io_;
-  SandboxDirectory directory_;
+  RunDirectory run_;
   DeviceLayout devices_;
   StorageOptions storage_;
   std::unique_ptr<VmmProcess> vmm_;

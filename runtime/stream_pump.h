@@ -10,6 +10,7 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include "runtime/detach_keys.h"
 #include "vmm/base/result.h"
 #include "vmm/base/unique_fd.h"
 
@@ -28,7 +29,10 @@ enum class PumpDirection {
 // has gone has EPIPE as its error_number(). The thread is detached: it may stay blocked in
 // reading the user's input until the
 // process ends.
+//
+// `keys` (kToGuest): when they are typed, copying stops, the stream is left open and `done` gets
+// kCancelled.
 void StartPump(boost::asio::io_context& io, std::shared_ptr<UniqueFd> stream, int user_fd,
-               PumpDirection direction, std::function<void(Status)> done);
+               PumpDirection direction, std::function<void(Status)> done, DetachKeys keys = {});
 
 }  // namespace hull

@@ -4,11 +4,12 @@
 #include <unistd.h>
 
 #include <utility>
-
-#include <boost/asio/steady_timer.hpp>
+#include <vector>
 
 #include "runtime/cli/command.h"
+#include "runtime/events.h"
 #include "runtime/stream_pump.h"
+#include "runtime/supervisor.h"
 #include "vmm/base/file.h"
 #include "vmm/base/log.h"
 
@@ -17,147 +18,178 @@ namespace {
 
 using std::chrono::seconds;
 
-// A guest that lives dials long before; one that died is noticed otherwise. Room for a very slow
-// host.
-constexpr seconds kReadyDeadline{120};
 // This many interrupts within this time end the sandbox whatever the guest does.
 constexpr int kForceInterrupts = 3;
 constexpr seconds kForceWithin{2};
-constexpr seconds kDrainAfterFailure{2};
+constexpr int kExitSupervisorDied = 137;
+
+void Say(std::string_view text) {
+  static_cast<void>(WriteAll(STDERR_FILENO, text));
+}
 
 }  // namespace
 
-Foreground::Foreground(boost::asio::io_context& io, Sandbox& sandbox, SignalSource& signals,
-                       const PhaseLog& phases, ForegroundPlan plan)
-    : io_(io), sandbox_(sandbox), signals_(signals), phases_(phases), plan_(std::move(plan)) {
-  signals_.SetHandler([this](int number) { OnSignal(number); });
-}
-
-Result<ForegroundResult> Foreground::Run() {
-  const auto explain = [this](Error error) {
-    raw_mode_.reset();  // so that the error is printed as it should be
-    return Fail(sandbox_.Explain(std::move(error)));
-  };
-  HULL_TRY(sandbox_.WaitReady(kReadyDeadline));
-  phases_.Mark("agent ready");
-  Result<agent::v1::ConnectResponse> connected = sandbox_.agent().Connect();
-  if (!connected) return explain(std::move(connected).error());
-  if (Status status = Create(); !status) return explain(std::move(status).error());
-  phases_.Mark("container created");
-  if (Status status = OpenStreams(); !status) return explain(std::move(status).error());
-  if (forced_ || cancel_signal_ != 0) return Fail(ErrorCode::kCancelled, "interrupted");
-  StartPumps();
-  if (Status status = StartContainer(); !status) return explain(std::move(status).error());
-  phases_.Mark("container started");
-  return AwaitEnd();
-}
-
-Status Foreground::Create() {
-  agent::v1::CreateRequest request;
-  request.set_container_id(id_);
-  request.set_oci_config(plan_.oci_config);
-  *request.mutable_rootfs() = sandbox_.RootFilesystem();
-  request.set_user(plan_.user);
-  agent::v1::Stdio* stdio = request.mutable_stdio();
-  stdio->set_terminal(plan_.options.terminal);
-  stdio->set_stdin(plan_.options.interactive);
-  stdio->set_stdout(true);
-  stdio->set_stderr(true);
-  if (plan_.options.terminal) {
-    const WindowSize size = GetWindowSize(STDOUT_FILENO);
-    stdio->mutable_size()->set_columns(size.columns);
-    stdio->mutable_size()->set_rows(size.rows);
+int TellEnd(const ContainerEnd& end, bool show_console) {
+  if (!end.error.empty()) {
+    Error error(ErrorCode::kFailed, end.error);
+    if (!end.hint.empty()) error = std::move(error).WithHint(end.hint);
+    PrintError(error);
   }
-  HULL_TRY(sandbox_.agent().Create(request));
-  return {};
+  if (show_console && !end.console.empty()) Say("the guest's last words:\n" + end.console);
+  if (end.out_of_memory) {
+    Say("hull: the container ran out of memory and was killed; --memory gives it more\n");
+  }
+  return end.exit_code;
 }
 
-Status Foreground::OpenStream(agent::v1::StreamOpen::Kind kind, std::shared_ptr<UniqueFd>& stream) {
-  HULL_ASSIGN(UniqueFd socket, sandbox_.OpenStream(id_, "", kind));
-  stream = std::make_shared<UniqueFd>(std::move(socket));
-  return {};
+Foreground::Foreground(const Containers& containers, const PhaseLog& phases, ForegroundPlan plan)
+    : containers_(containers), phases_(phases), plan_(std::move(plan)), io_(1), signals_(io_) {}
+
+Result<Foreground*> Foreground::Make(const Containers& containers, const PhaseLog& phases,
+                                     ForegroundPlan plan) {
+  auto* foreground = new Foreground(containers, phases, std::move(plan));
+  if (foreground->plan_.signal_proxy || foreground->plan_.terminal) {
+    HULL_TRY(
+        foreground->signals_.Start([foreground](int number) { foreground->OnSignal(number); }));
+  }
+  return foreground;
 }
 
-Status Foreground::OpenStreams() {
-  if (plan_.options.terminal) {
-    HULL_TRY(OpenStream(agent::v1::StreamOpen::TERMINAL, output_));
-    if (plan_.options.interactive) input_ = output_;
+Status Foreground::Launch(RunDirectory run) {
+  HULL_ASSIGN(ConnectedPair connection, MakeConnectedPair());
+  HULL_TRY(Connect(std::move(connection.ours)));
+  return StartSupervisor(containers_, plan_.id, std::move(run), std::move(connection.theirs),
+                         phases_);
+}
+
+Status Foreground::Attach() {
+  HULL_ASSIGN(UniqueFd socket, containers_.DialSupervisor(plan_.id));
+  return Connect(std::move(socket));
+}
+
+// All that is to be heard before the container starts is said here; nobody answers yet.
+Status Foreground::Connect(UniqueFd socket) {
+  client_ = std::make_unique<SupervisorClient>(io_, std::move(socket));
+  if (plan_.terminal) SendSize();
+  boost::json::object request{{"method", "attach"}, {"owner", plan_.owner}};
+  std::vector<UniqueFd> theirs;
+  std::vector<int> descriptors;
+  const auto add = [&](const char* name, bool wanted, std::shared_ptr<UniqueFd>& stream) -> Status {
+    request[name] = wanted;
+    if (!wanted) return {};
+    HULL_ASSIGN(ConnectedPair pair, MakeConnectedPair());
+    stream = std::make_shared<UniqueFd>(std::move(pair.ours));
+    descriptors.push_back(pair.theirs.get());
+    theirs.push_back(std::move(pair.theirs));
     return {};
+  };
+  HULL_TRY(add("stdin", plan_.input, input_));
+  HULL_TRY(add("stdout", plan_.output, output_));
+  HULL_TRY(add("stderr", plan_.errors && !plan_.terminal, errors_));
+  if (descriptors.empty()) return {};
+  client_->Call(
+      std::move(request),
+      [](const Status& status) {
+        if (!status) log::Debug("not attached: {}", status.error().ToString());
+      },
+      descriptors);
+  return {};
+}
+
+int Foreground::AwaitStarted() {
+  client_->RunUntil([this] { return client_->started() || client_->end(); });
+  if (client_->started()) return 0;
+  // All is cleaned up when the supervisor has closed.
+  if (client_->end()) client_->RunUntil([] { return false; });
+  return client_->end() ? Report(*client_->end()) : ReportDeadSupervisor();
+}
+
+int Foreground::Run() {
+  client_->RunUntil([this] { return client_->started() || client_->end(); });
+  if (client_->started()) {
+    StartPumps();
+    AwaitEnd();
   }
-  if (plan_.options.interactive) HULL_TRY(OpenStream(agent::v1::StreamOpen::STDIN, input_));
-  HULL_TRY(OpenStream(agent::v1::StreamOpen::STDOUT, output_));
-  return OpenStream(agent::v1::StreamOpen::STDERR, error_);
+  if (detached_) {
+    raw_mode_.reset();
+    Say("read escape sequence\n");
+    return 0;
+  }
+  return Finish();
 }
 
 void Foreground::StartPumps() {
-  const auto output_done = [this](Status status) {
+  if (plan_.terminal && plan_.input) raw_mode_.emplace(STDIN_FILENO);
+  StartOutput(output_, STDOUT_FILENO, "stdout");
+  StartOutput(errors_, STDERR_FILENO, "stderr");
+  if (!input_) return;
+  StartPump(
+      io_, input_, STDIN_FILENO, PumpDirection::kToGuest,
+      [this](const Status& status) {
+        if (status) return;
+        detached_ = status.error().code() == ErrorCode::kCancelled;
+        if (!detached_) log::Warn("{}", status.error().ToString());
+      },
+      plan_.detach_keys);
+}
+
+void Foreground::StartOutput(const std::shared_ptr<UniqueFd>& stream, int user_fd,
+                             const char* name) {
+  if (!stream) return;
+  ++outputs_open_;
+  StartPump(io_, stream, user_fd, PumpDirection::kFromTerminal, [this, name](Status status) {
     --outputs_open_;
     if (status) return;
+    // The process shall see that nobody reads on, as in a pipeline.
+    if (plan_.owner) Tell({{"method", "reader-gone"}, {"stream", name}});
     // Whoever read the output has read enough: no fault, but the end of any program in a pipeline.
     if (status.error().error_number() == EPIPE) {
       reader_gone_ = true;
     } else if (!output_error_) {
       output_error_ = std::move(status).error();
     }
-  };
-  const bool raw = plan_.options.terminal && plan_.options.interactive;
-  if (raw) raw_mode_.emplace(STDIN_FILENO);
-  for (const auto& [stream, user_fd] :
-       {std::pair(output_, STDOUT_FILENO), std::pair(error_, STDERR_FILENO)}) {
-    if (!stream) continue;
-    ++outputs_open_;
-    StartPump(io_, stream, user_fd,
-              plan_.options.terminal ? PumpDirection::kFromTerminal : PumpDirection::kFromGuest,
-              output_done);
-  }
-  if (input_) {
-    StartPump(io_, input_, STDIN_FILENO, PumpDirection::kToGuest, [](Status status) {
-      if (!status) log::Warn("{}", status.error().ToString());
-    });
-  }
+  });
 }
 
-Status Foreground::StartContainer() {
-  // The wait goes out before the start, so that no end can be missed.
-  sandbox_.agent().Wait(id_, [this](Result<ProcessExit> result) { exit_ = std::move(result); });
-  HULL_TRY(sandbox_.agent().Start(id_));
-  running_ = true;
-  plan_.state.started_at_ns = NowNs();
-  WriteState(OldContainerStatus::kRunning);
-  // The terminal may have changed since it was asked for.
-  if (plan_.options.terminal) OnSignal(SIGWINCH);
-  return {};
+void Foreground::AwaitEnd() {
+  const auto reader_left = [this] { return reader_gone_ && !plan_.owner; };
+  client_->RunUntil([&] { return client_->end() || detached_ || reader_left(); });
+  if (detached_ || reader_left()) return;
+  // The supervisor has given everything and closed its ends.
+  while (outputs_open_ > 0 && !detached_) io_.run_one();
 }
 
-Result<ForegroundResult> Foreground::AwaitEnd() {
-  while (!forced_ && !exit_) io_.run_one();
-  // A process that has ended has closed its output. When the machine has ended instead, its streams
-  // end with it; an agent that only broke its connection gets no more than a moment for them.
-  if (!forced_ && exit_) DrainOutput(*exit_ ? std::nullopt : std::optional(kDrainAfterFailure));
+int Foreground::Finish() {
+  const bool left = reader_gone_ && !plan_.owner && !client_->end();
+  if (!left) client_->RunUntil([] { return false; });
   raw_mode_.reset();
-  if (forced_) {
-    return Fail(ErrorCode::kCancelled, "interrupted {} times: ended the sandbox by force",
-                kForceInterrupts);
+  phases_.Mark("cleaned up");
+  if (left) return kExitSignalBase + SIGPIPE;
+  if (!client_->end()) return ReportDeadSupervisor();
+  const int exit_code = Report(*client_->end());
+  if (!client_->end()->error.empty() || cancel_signal_ != 0) return exit_code;
+  if (output_error_) {
+    PrintError(*output_error_);
+    return kExitHullFailed;
   }
-  phases_.Mark("container ended");
-  if (!*exit_)
-    return Fail(sandbox_.Explain(std::move(*exit_).error()).Within("while the container ran"));
-  if (output_error_) return Fail(*output_error_);
-  const int exit_code = reader_gone_ ? kExitSignalBase + SIGPIPE : (*exit_)->exit_code;
-  return ForegroundResult{exit_code, (*exit_)->out_of_memory};
+  return reader_gone_ ? kExitSignalBase + SIGPIPE : exit_code;
 }
 
-void Foreground::DrainOutput(std::optional<seconds> limit) {
-  bool late = false;
-  boost::asio::steady_timer timer(io_);
-  if (limit) {
-    timer.expires_after(*limit);
-    timer.async_wait([&late](boost::system::error_code error) { late = !error; });
-  }
-  while (!forced_ && !late && outputs_open_ > 0) io_.run_one();
-  timer.cancel();
-  // Let the cancelled timer's handler run before `late` is gone.
-  io_.poll();
+int Foreground::Report(const ContainerEnd& end) {
+  // With --debug it has been shown as it came.
+  return TellEnd(end, !phases_.enabled());
+}
+
+// What it could not tell, its record may; else whoever looks at the record makes it true.
+int Foreground::ReportDeadSupervisor() {
+  const Result<ContainerRecord> record = containers_.LoadId(plan_.id);
+  containers_.Sweep();
+  const bool recorded = record && client_->started() && record->state.exit_code &&
+                        record->state.status == ContainerStatus::kExited;
+  if (recorded && record->state.error.empty()) return *record->state.exit_code;
+  PrintError(Error(ErrorCode::kUnavailable, "the container's supervisor died"));
+  if (!client_->started()) return kExitHullFailed;
+  return recorded ? *record->state.exit_code : kExitSupervisorDied;
 }
 
 bool Foreground::WantsOut(int number) {
@@ -171,40 +203,26 @@ bool Foreground::WantsOut(int number) {
 }
 
 void Foreground::OnSignal(int number) {
-  if (number == SIGWINCH && plan_.options.terminal) {
-    const WindowSize size = GetWindowSize(STDOUT_FILENO);
-    if (running_ && size.columns != 0) sandbox_.agent().Resize(id_, size.columns, size.rows);
-    return;
-  }
-  if (WantsOut(number)) {
-    forced_ = true;
+  if (number == SIGWINCH && plan_.terminal) return SendSize();
+  const bool ends = number == SIGINT || number == SIGTERM || number == SIGHUP || number == SIGQUIT;
+  if (plan_.owner && (WantsOut(number) || (ends && !client_->started()))) {
     cancel_signal_ = number;
-    // Calls under way end with their connection.
-    sandbox_.vmm().KillNow();
-    sandbox_.Cancel();
-    return;
+    return Tell({{"method", "end"}, {"exit_code", kExitSignalBase + number}});
   }
-  if (running_) {
-    Forward(number);
-  } else if (number == SIGINT || number == SIGTERM || number == SIGHUP || number == SIGQUIT) {
-    cancel_signal_ = number;
-    sandbox_.vmm().KillNow();
-    sandbox_.Cancel();
-  }
+  // It may have ended meanwhile; and the kernel spares a process what it does not wait for.
+  if (client_->started()) Tell({{"method", "signal"}, {"number", number}});
 }
 
-void Foreground::Forward(int number) {
-  sandbox_.agent().Kill(id_, number, [](Status status) {
-    // It may have ended meanwhile.
-    if (!status) log::Debug("a signal did not reach the container: {}", status.error().ToString());
+void Foreground::SendSize() {
+  const WindowSize size = GetWindowSize(STDOUT_FILENO);
+  if (size.columns == 0 || size.rows == 0) return;
+  Tell({{"method", "resize"}, {"columns", size.columns}, {"rows", size.rows}});
+}
+
+void Foreground::Tell(boost::json::object request) {
+  client_->Call(std::move(request), [](const Status& status) {
+    if (!status) log::Debug("the supervisor says: {}", status.error().ToString());
   });
-}
-
-void Foreground::WriteState(OldContainerStatus status) {
-  plan_.state.status = status;
-  if (const Status written = sandbox_.directory().WriteState(plan_.state); !written) {
-    log::Warn("{}", written.error().ToString());
-  }
 }
 
 }  // namespace hull::cli

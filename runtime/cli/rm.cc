@@ -1,42 +1,53 @@
-// hull rm: forget containers that have stopped.
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
+// hull rm: removes containers.
 #include <memory>
 #include <vector>
 
 #include "runtime/cli/command.h"
-#include "runtime/stopped_containers.h"
-#include "vmm/base/file.h"
+#include "runtime/cli/container_command.h"
+#include "runtime/container_lock.h"
 
 namespace hull::cli {
 namespace {
 
-int Remove(const std::vector<std::string>& names, const GlobalOptions& global) {
-  Result<HostLayout> layout = FindHostLayout(global.root, global.state);
-  if (!layout) {
-    PrintError(layout.error());
-    return kExitFailed;
+struct RmFlags {
+  bool force = false;
+  bool volumes = false;
+};
+
+Result<std::string> Remove(const Containers& containers, const std::string& name,
+                           const RmFlags& flags) {
+  Result<ContainerRecord> record = containers.Load(name);
+  if (!record && flags.force && record.error().code() == ErrorCode::kNotFound) return "";
+  if (!record) return Fail(std::move(record).error());
+  if (IsRunning(*record) && flags.force) HULL_TRY(KillContainer(containers, *record));
+  Status removed = containers.Remove(record->id);
+  if (!removed && removed.error().code() == ErrorCode::kUnavailable && !flags.force) {
+    const bool paused = record->state.status == ContainerStatus::kPaused;
+    return Fail(
+        Error(ErrorCode::kUnavailable,
+              fmt::format("cannot remove container \"/{}\": container is {}: {}", record->name,
+                          paused ? "paused" : "running",
+                          paused ? "unpause and stop the container before removing or force "
+                                   "remove"
+                                 : "stop the container before removing or force remove")));
   }
-  if (const Result<int> swept = SweepDeadSandboxes(*layout, ""); !swept) PrintError(swept.error());
-  int exit_code = 0;
-  for (const std::string& name : names) {
-    if (const Status status = RemoveStoppedContainer(*layout, name); status) {
-      static_cast<void>(WriteAll(STDOUT_FILENO, name + "\n"));
-    } else {
-      PrintError(status.error());
-      exit_code = kExitFailed;
-    }
-  }
-  return exit_code;
+  // Somebody else, or its own --rm, was faster.
+  if (!removed && removed.error().code() == ErrorCode::kNotFound) removed = {};
+  if (!removed) return Fail(std::move(removed).error());
+  return name;
 }
 
 Action DeclareRm(CLI::App& app, const GlobalOptions& global) {
-  const auto names = std::make_shared<std::vector<std::string>>();
-  app.add_option("CONTAINER", *names, "Name, id, or a beginning of an id that is no other's")
-      ->required();
-  return [names, &global](const std::vector<std::string>&) { return Remove(*names, global); };
+  const auto flags = std::make_shared<RmFlags>();
+  app.add_flag("-f,--force", flags->force, "Remove running containers, too: they are killed");
+  app.add_flag("-v,--volumes", flags->volumes,
+               "Remove anonymous volumes with the container (they always go with it)");
+  return [flags, &global](const std::vector<std::string>& names) {
+    return ForEachContainer(global, names,
+                            [&flags](const Containers& containers, const std::string& name) {
+                              return Remove(containers, name, *flags);
+                            });
+  };
 }
 
 }  // namespace

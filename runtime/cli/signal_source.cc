@@ -7,15 +7,19 @@
 namespace hull::cli {
 namespace {
 
-constexpr int kSignals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH};
+// Not the container's: those of hull's own children and pipes, of its own faults and timers, and of
+// its own place in a terminal's foreground.
+constexpr int kOwn[] = {SIGKILL, SIGSTOP, SIGCHLD, SIGPIPE, SIGURG,  SIGSEGV,   SIGBUS,  SIGFPE,
+                        SIGILL,  SIGTRAP, SIGABRT, SIGSYS,  SIGPROF, SIGVTALRM, SIGTTIN, SIGTTOU};
 
 }  // namespace
 
 Status SignalSource::Start(std::function<void(int)> handler) {
   handler_ = std::move(handler);
   sigset_t set;
-  sigemptyset(&set);
-  for (const int number : kSignals) sigaddset(&set, number);
+  // The first two real-time signals are the C library's; they cannot be had.
+  sigfillset(&set);
+  for (const int number : kOwn) sigdelset(&set, number);
   if (sigprocmask(SIG_BLOCK, &set, nullptr) != 0) return FailErrno("block signals");
   const int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
   if (fd < 0) return FailErrno("take over signals");

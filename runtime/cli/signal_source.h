@@ -15,10 +15,9 @@ class SignalSource {
  public:
   explicit SignalSource(boost::asio::io_context& io) : descriptor_(io) {}
 
-  // Takes over the signals that docker passes on to a container, save those of job control: SIGTSTP
-  // still suspends hull. `handler` runs on the loop, once a signal; it can be replaced.
+  // Takes over the signals that docker passes on to a container; SIGTSTP is one of them. `handler`
+  // runs on the loop, once a signal.
   Status Start(std::function<void(int)> handler);
-  void SetHandler(std::function<void(int)> handler) { handler_ = std::move(handler); }
 
  private:
   void Await();

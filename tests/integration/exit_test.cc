@@ -93,16 +93,18 @@ echo code $?
   EXPECT_NE(ended.out.find("code 130"), std::string::npos) << ended;
 }
 
-TEST_F(ExitTest, AKilledHullLeavesNoMachineAndTheNextCommandCleans) {
+TEST_F(ExitTest, AKilledSupervisorLeavesNoMachineAndTheNextCommandCleans) {
   const Ended ended = Shell(R"(
 hull run --rm --name victim sample/busybox sh -c 'echo ready; sleep 1000' > /tmp/out &
 for i in $(seq 600); do grep -q ready /tmp/out && break; sleep 0.1; done
-kill -KILL $!
+kill -KILL $(jq .supervisor.pid /run/hull/*/state.json)
 wait $!
+echo code $?
 for i in $(seq 100); do pgrep -x hull-vmm >/dev/null || break; sleep 0.05; done
 echo machines $(pgrep -cx hull-vmm)
 hull run --rm --name victim sample/busybox echo again
 )");
+  EXPECT_NE(ended.out.find("code 137"), std::string::npos) << ended;
   EXPECT_NE(ended.out.find("machines 0"), std::string::npos) << ended;
   EXPECT_NE(ended.out.find("again"), std::string::npos) << ended;
 }

@@ -13,8 +13,12 @@
 //   no-streams       refuses every stream
 //   missing-command  create says that there is no such command
 //   kill-self        dies by SIGKILL a moment after the start
+//   deaf             once the container runs, answers no call but the first Wait
+//   stubborn         signals but SIGKILL do not reach the container
 #include <fcntl.h>
+#include <pty.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -24,6 +28,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <future>
 #include <map>
 #include <thread>
 
@@ -101,14 +106,23 @@ class Container {
       pipes_[i] = {UniqueFd(fds[0]), UniqueFd(fds[1])};
     }
     if (!request.stdio().stdin()) pipes_[0].write.Reset();
+    terminal_ = request.stdio().terminal();
   }
 
   void Start() {
-    pid_ = fork();
+    if (terminal_) {
+      pid_ = forkpty(&master_, nullptr, nullptr, nullptr);
+    } else {
+      pid_ = fork();
+    }
     if (pid_ == 0) {
-      dup2(pipes_[0].read.get(), 0);
-      dup2(pipes_[1].write.get(), 1);
-      dup2(pipes_[2].write.get(), 2);
+      // As the virtual machine's end is its containers'.
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      if (!terminal_) {
+        dup2(pipes_[0].read.get(), 0);
+        dup2(pipes_[1].write.get(), 1);
+        dup2(pipes_[2].write.get(), 2);
+      }
       signal(SIGPIPE, SIG_DFL);
       sigset_t none;
       sigemptyset(&none);
@@ -123,6 +137,7 @@ class Container {
     pipes_[0].read.Reset();
     pipes_[1].write.Reset();
     pipes_[2].write.Reset();
+    terminal_ready_.set_value();
   }
 
   v1::WaitResponse Wait() const {
@@ -139,6 +154,7 @@ class Container {
 
   // Copies between a stream's connection and its pipe until either ends.
   void Serve(UniqueFd socket, v1::StreamOpen::Kind kind) {
+    if (kind == v1::StreamOpen::TERMINAL) return ServeTerminal(std::move(socket));
     const bool input = kind == v1::StreamOpen::STDIN;
     Pipe& pipe = pipes_[static_cast<size_t>(kind)];
     const UniqueFd end = std::move(input ? pipe.write : pipe.read);
@@ -152,7 +168,25 @@ class Container {
     }
   }
 
+  void ServeTerminal(UniqueFd socket) {
+    terminal_ready_.get_future().wait();
+    std::thread([fd = socket.get(), this] { Copy(fd, master_); }).detach();
+    Copy(master_, socket.get());
+    shutdown(socket.get(), SHUT_RDWR);
+    // The other thread still has it.
+    [[maybe_unused]] const int left_open = socket.Release();
+  }
+
  private:
+  static void Copy(int from, int to) {
+    std::array<char, 4096> chunk{};
+    while (true) {
+      const ssize_t got = read(from, chunk.data(), chunk.size());
+      if (got <= 0 || !WriteAll(to, std::string_view(chunk.data(), static_cast<size_t>(got))))
+        return;
+    }
+  }
+
   struct Pipe {
     UniqueFd read;
     UniqueFd write;
@@ -161,6 +195,9 @@ class Container {
   Strings arguments_;
   Strings environment_;
   std::array<Pipe, 3> pipes_;
+  bool terminal_ = false;
+  int master_ = -1;
+  std::promise<void> terminal_ready_;
   pid_t pid_ = -1;
 };
 
@@ -191,8 +228,18 @@ class Guest {
       return Result<v1::StartResponse>(v1::StartResponse());
     });
     Answer<v1::KillRequest, v1::KillResponse>("Kill", [this](const v1::KillRequest& request) {
-      container_.Kill(static_cast<int>(request.signal()));
+      if (fault_ != "stubborn" || request.signal() == SIGKILL) {
+        container_.Kill(static_cast<int>(request.signal()));
+      }
       return Result<v1::KillResponse>(v1::KillResponse());
+    });
+    Answer<v1::PauseRequest, v1::PauseResponse>("Pause", [this](const auto&) {
+      container_.Kill(SIGSTOP);
+      return Result<v1::PauseResponse>(v1::PauseResponse());
+    });
+    Answer<v1::ResumeRequest, v1::ResumeResponse>("Resume", [this](const auto&) {
+      container_.Kill(SIGCONT);
+      return Result<v1::ResumeResponse>(v1::ResumeResponse());
     });
     Answer<v1::ShutdownRequest, v1::ShutdownResponse>("Shutdown", [this](const auto&) {
       boost::asio::post(io_, [] { End(api::Cause::kPowerOff, ""); });
@@ -219,7 +266,8 @@ class Guest {
   void Answer(std::string_view method, std::function<Result<Response>(const Request&)> handler) {
     server_.Handle<Request, Response>(
         agent::kServiceName, method,
-        [handler](const Request& request, const ttrpc::Reply<Response>& reply) {
+        [this, handler](const Request& request, const ttrpc::Reply<Response>& reply) {
+          if (fault_ == "deaf" && started_) return unanswered_.push_back([reply] {});
           reply(handler(request));
         });
   }
@@ -272,6 +320,7 @@ class Guest {
   ttrpc::Server server_;
   Container container_;
   bool started_ = false;
+  std::vector<std::function<void()>> unanswered_;
   std::optional<ttrpc::Reply<v1::WaitResponse>> waiting_;
 };
 

@@ -1,90 +1,14 @@
 // All of `hull run`, but the virtual machine is fake-hull-vmm: exit codes, streams, and a machine
 // that fails at every step. No KVM, no root.
-#include <gtest/gtest.h>
-#include <stdlib.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <string>
 
-#include "images/store/records.h"
-#include "vmm/base/file.h"
+#include "tests/fakes/vmm/hull_on_fake.h"
 
 namespace hull {
 namespace {
 
-namespace fs = std::filesystem;
-
-struct Ended {
-  int exit_code = -1;
-  std::string out;
-  std::string err;
-};
-
-std::string Slurp(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
-class HullRunTest : public testing::Test {
- protected:
-  void SetUp() override {
-    std::string pattern = testing::TempDir() + "hull-run.XXXXXX";
-    directory_ = mkdtemp(pattern.data());
-    for (const char* file : {"vmlinux", "guest.erofs"}) std::ofstream(directory_ / file) << "x";
-    MakeStore();
-  }
-  void TearDown() override {
-    EXPECT_TRUE(Empty(directory_ / "run")) << "a run directory is left";
-    EXPECT_TRUE(Empty(directory_ / "store/containers")) << "a container is left";
-    fs::remove_all(directory_);
-  }
-  static bool Empty(const fs::path& path) { return !fs::exists(path) || fs::is_empty(path); }
-
-  // A store with one image "test:latest" of one layer, whose content nobody reads.
-  void MakeStore() {
-    const std::string id = "sha256:" + std::string(64, 'a');
-    const std::string layer = "sha256:" + std::string(64, 'b');
-    const std::string manifest = "sha256:" + std::string(64, 'c');
-    const images::StorePaths paths((directory_ / "store/images").string());
-    for (const std::string& made : {paths.Layers(), paths.Blobs(), paths.Images()})
-      fs::create_directories(made);
-    std::ofstream(paths.Layer(layer)) << std::string(4096, 'x');
-    std::ofstream(paths.Blob(id))
-        << R"({"architecture":"amd64","os":"linux","config":{"Cmd":["echo","from the image"]},)"
-        << R"("rootfs":{"type":"layers","diff_ids":[")" << layer << R"("]}})";
-    std::ofstream(paths.Blob(manifest)) << "{}";
-    std::ofstream(paths.ImageFile(id)) << images::EncodeImageRecord({id, manifest, {layer}, {""}});
-    std::ofstream(paths.Names()) << images::EncodeNames(
-        {{"docker.io/library/test:latest", {id, manifest}}});
-  }
-
-  // Runs a shell script in which $HULL is hull with its surroundings set.
-  Ended Shell(const std::string& script, const std::string& fault = "") {
-    const std::string setting = fmt::format(
-        "export HULL={0} HULL_VMM={1} HULL_ROOT={2}/store HULL_RUN={2}/run HULL_KERNEL={2}/vmlinux "
-        "HULL_GUEST_ROOT={2}/guest.erofs FAKE_VMM={3}; cd {2}; ",
-        HULL_PROGRAM, FAKE_VMM_PROGRAM, directory_.string(), fault);
-    std::ofstream(directory_ / "script") << setting << script;
-    const std::string command = fmt::format(
-        "timeout 60 bash {0}/script > {0}/out 2> {0}/err < /dev/null", directory_.string());
-    const int status = system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, Slurp(directory_ / "out"),
-            Slurp(directory_ / "err")};
-  }
-  Ended Run(const std::string& arguments, const std::string& fault = "") {
-    return Shell("$HULL run --rm --storage tmpfs " + arguments, fault);
-  }
-
-  fs::path directory_;
-};
+class HullRunTest : public HullOnFake {};
 
 TEST_F(HullRunTest, OutputComesBackApart) {
   const Ended ended = Run("test sh -c 'echo out; echo err >&2'");
@@ -149,13 +73,23 @@ TEST_F(HullRunTest, SignalsArePassedOn) {
       "echo $?; cat o");
   EXPECT_EQ(ended.out, "5\nready\ngot\n") << ended.err;
 }
-TEST_F(HullRunTest, AKilledHullIsClearedAwayByTheNext) {
+TEST_F(HullRunTest, AKilledHullLeavesTheContainerRunning) {
   const Ended ended = Shell(
       "$HULL run --rm --storage tmpfs --name n1 test sh -c 'echo ready; exec sleep 600' > o &\n"
       "for i in $(seq 100); do grep -q ready o && break; sleep 0.1; done; kill -KILL $!; wait $!\n"
-      "ls run | wc -l; $HULL run --rm --storage tmpfs --name n1 test echo next; ls run | wc -l; "
-      "pkill -f 'sleep 600'");
-  EXPECT_EQ(ended.out, "1\nnext\n0\n") << ended.err;
+      "ls run | grep -vc events; grep -c '\"status\":\"running\"' "
+      "store/containers/*/container.json;"
+      "$HULL rm -f n1; ls run | grep -vc events");
+  EXPECT_EQ(ended.out, "1\n1\nn1\n0\n") << ended.err;
+}
+TEST_F(HullRunTest, AKilledSupervisorIsClearedAwayByTheNext) {
+  const Ended ended = Shell(
+      "$HULL run --rm --storage tmpfs --name n1 test sh -c 'echo ready; exec sleep 600' > o & "
+      "first=$!\n"
+      "for i in $(seq 100); do grep -q ready o && break; sleep 0.1; done\n"
+      "kill -KILL $(jq .supervisor.pid run/*/state.json); wait $first; echo $?\n"
+      "$HULL run --rm --storage tmpfs --name n1 test echo next; ls run | grep -vc events");
+  EXPECT_EQ(ended.out, "137\nnext\n0\n") << ended.err;
 }
 
 struct Fault {

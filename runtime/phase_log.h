@@ -8,13 +8,15 @@
 
 #include "vmm/base/unique_fd.h"
 
-namespace hull::cli {
+namespace hull {
 
 class PhaseLog {
  public:
   explicit PhaseLog(bool enabled);
 
   bool enabled() const { return enabled_; }
+  // Of the file of notes; -1 without.
+  int notes_fd() const { return notes_.get(); }
   // "debug:   12.3 ms  agent ready"
   void Mark(std::string_view what) const;
   // Guest text, line by line, made fit for a terminal.
@@ -26,4 +28,4 @@ class PhaseLog {
   UniqueFd notes_;
 };
 
-}  // namespace hull::cli
+}  // namespace hull

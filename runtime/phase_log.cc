@@ -1,4 +1,4 @@
-#include "runtime/cli/phase_log.h"
+#include "runtime/phase_log.h"
 
 #include <fcntl.h>
 #include <fmt/core.h>
@@ -9,7 +9,7 @@
 #include "vmm/base/escape.h"
 #include "vmm/base/file.h"
 
-namespace hull::cli {
+namespace hull {
 
 PhaseLog::PhaseLog(bool enabled) : enabled_(enabled), start_(std::chrono::steady_clock::now()) {
   const char* path = std::getenv("HULL_PHASES");
@@ -47,4 +47,4 @@ void PhaseLog::Guest(std::string_view text) const {
   static_cast<void>(WriteAll(STDERR_FILENO, out));
 }
 
-}  // namespace hull::cli
+}  // namespace hull

@@ -1,0 +1,170 @@
+#include "runtime/cli/container_command.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "runtime/cli/foreground.h"
+#include "runtime/container_lock.h"
+#include "runtime/events.h"
+#include "runtime/phase_log.h"
+#include "runtime/signal_name.h"
+#include "runtime/supervisor.h"
+#include "vmm/base/file.h"
+
+namespace hull::cli {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr int64_t kDefaultStopSeconds = 10;
+constexpr int kExitKilled = 137;
+// For the agent to pass on a signal, on a slow host.
+constexpr milliseconds kSignalLimit{10'000};
+// From SIGKILL until the machine itself is ended.
+constexpr milliseconds kKillLimit{10'000};
+// For a supervisor to end its machine and clean up.
+constexpr milliseconds kForceLimit{10'000};
+constexpr int kKillTimeoutMs = 10'000;
+constexpr int kAboutToEndMs = 60'000;
+
+}  // namespace
+
+int ForEachContainer(const GlobalOptions& global, const std::vector<std::string>& names,
+                     const ContainerAction& act) {
+  Result<HostLayout> layout = FindHostLayout(global.root, global.state);
+  if (!layout) {
+    PrintError(layout.error());
+    return kExitFailed;
+  }
+  const Containers containers(std::move(*layout));
+  int exit_code = 0;
+  for (const std::string& name : names) {
+    const Result<std::string> answer = act(containers, name);
+    if (!answer) {
+      PrintError(answer.error());
+      exit_code = kExitFailed;
+    } else if (!answer->empty()) {
+      static_cast<void>(WriteAll(STDOUT_FILENO, *answer + "\n"));
+    }
+  }
+  return exit_code;
+}
+
+RunningContainer::RunningContainer(const Containers& containers, ContainerRecord record,
+                                   UniqueFd socket)
+    : containers_(containers),
+      record_(std::move(record)),
+      io_(1),
+      client_(std::make_unique<SupervisorClient>(io_, std::move(socket))) {}
+
+Result<std::unique_ptr<RunningContainer>> RunningContainer::Find(const Containers& containers,
+                                                                 const ContainerRecord& record) {
+  if (!IsRunning(record)) {
+    return Fail(ErrorCode::kUnavailable, "container {} is not running", record.id);
+  }
+  HULL_ASSIGN(UniqueFd socket, containers.DialSupervisor(record.id));
+  return std::unique_ptr<RunningContainer>(
+      new RunningContainer(containers, record, std::move(socket)));
+}
+
+Status RunningContainer::Signal(int number, bool resume) {
+  HULL_TRY(client_->CallAndWait({{"method", "signal"}, {"number", number}}, kSignalLimit));
+  RecordContainerEvent(containers_.layout(), record_, "kill", {{"signal", std::to_string(number)}});
+  if (resume && record_.state.status == ContainerStatus::kPaused) {
+    // Killed already, perhaps; then there is nothing to resume.
+    static_cast<void>(client_->CallAndWait({{"method", "resume"}}, kSignalLimit));
+  }
+  return {};
+}
+
+bool RunningContainer::AwaitEnd(std::optional<milliseconds> limit) {
+  return client_->RunUntil([] { return false; }, limit);
+}
+
+Status RunningContainer::EndByForce(int exit_code) {
+  const Status told =
+      client_->CallAndWait({{"method", "end"}, {"exit_code", exit_code}}, kForceLimit);
+  if (told && AwaitEnd(kForceLimit)) return {};
+  // A supervisor that does not answer, or waits for a guest that does not: with its machine gone it
+  // has nothing to wait for, and without it somebody else clears up.
+  const SandboxState state = containers_.Sandbox(record_.id);
+  if (state.vmm) HULL_TRY(KillAndWait(*state.vmm, kKillTimeoutMs));
+  if (AwaitEnd(kForceLimit)) return {};
+  if (state.supervisor) HULL_TRY(KillAndWait(*state.supervisor, kKillTimeoutMs));
+  containers_.Sweep();
+  return {};
+}
+
+Status KillContainer(const Containers& containers, const ContainerRecord& record) {
+  Result<std::unique_ptr<RunningContainer>> running = RunningContainer::Find(containers, record);
+  if (!running) return {};
+  const Status signalled = (*running)->Signal(SIGKILL, true);
+  if (signalled && (*running)->AwaitEnd(kKillLimit)) return {};
+  return (*running)->EndByForce(kExitKilled);
+}
+
+Status StopContainer(const Containers& containers, const ContainerRecord& record,
+                     std::optional<int64_t> timeout_s, std::optional<int> signal) {
+  Result<std::unique_ptr<RunningContainer>> running = RunningContainer::Find(containers, record);
+  // It has ended meanwhile, or never ran.
+  if (!running) return {};
+  int number = SIGTERM;
+  if (signal) {
+    number = *signal;
+  } else if (!record.process.stop_signal.empty()) {
+    number = ParseSignal(record.process.stop_signal).value_or(SIGTERM);
+  }
+  const int64_t limit_s =
+      timeout_s.value_or(record.process.stop_timeout_s.value_or(kDefaultStopSeconds));
+  std::optional<milliseconds> limit;
+  if (limit_s >= 0) limit = seconds(limit_s);
+  const Status signalled = (*running)->Signal(number, true);
+  const bool ended = signalled && (*running)->AwaitEnd(limit);
+  if (!ended) HULL_TRY(KillContainer(containers, record));
+  RecordContainerEvent(containers.layout(), record, "stop");
+  return {};
+}
+
+Result<RunDirectory> LockForStart(const Containers& containers, const std::string& id) {
+  while (true) {
+    Result<RunDirectory> run = containers.LockRunDirectory(id);
+    if (run) {
+      // Removed meanwhile: what was just made is no container's.
+      Result<ContainerRecord> record = containers.LoadId(id);
+      if (record) return run;
+      rmdir(run->path.c_str());
+      return Fail(std::move(record).error());
+    }
+    if (run.error().code() != ErrorCode::kUnavailable) return run;
+    HULL_ASSIGN(const ContainerRecord record, containers.LoadId(id));
+    if (IsRunning(record)) return RunDirectory{};
+    // Being started by somebody else, or about to have ended.
+    if (!containers.AwaitChange(id, kAboutToEndMs)) return run;
+  }
+}
+
+Status StartContainer(const Containers& containers, const ContainerRecord& record) {
+  HULL_ASSIGN(RunDirectory run, LockForStart(containers, record.id));
+  if (run.path.empty()) return {};
+  HULL_ASSIGN(ConnectedPair connection, MakeConnectedPair());
+  const PhaseLog phases(record.machine.debug);
+  HULL_TRY(
+      StartSupervisor(containers, record.id, std::move(run), std::move(connection.theirs), phases));
+  boost::asio::io_context io(1);
+  SupervisorClient client(io, std::move(connection.ours));
+  client.RunUntil([&client] { return client.started() || client.end(); });
+  if (client.started()) return {};
+  client.RunUntil([] { return false; });
+  if (!client.end()) {
+    containers.Sweep();
+    return Fail(ErrorCode::kUnavailable, "the container's supervisor died");
+  }
+  Error error(ErrorCode::kFailed, client.end()->error);
+  if (!client.end()->hint.empty()) error = std::move(error).WithHint(client.end()->hint);
+  return Fail(std::move(error));
+}
+
+}  // namespace hull::cli

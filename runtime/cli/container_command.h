@@ -1,0 +1,68 @@
+// What commands on existing containers share: several at once, docker's answers, partial failure.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+
+#include "runtime/cli/command.h"
+#include "runtime/containers.h"
+#include "runtime/supervisor_client.h"
+#include "vmm/base/result.h"
+
+namespace hull::cli {
+
+// Finds hull's places, then calls `act` for each name. What fails is told, and the next one done;
+// the exit code says whether all went well. `act` answers with what is to be printed, if anything.
+using ContainerAction =
+    std::function<Result<std::string>(const Containers& containers, const std::string& name)>;
+int ForEachContainer(const GlobalOptions& global, const std::vector<std::string>& names,
+                     const ContainerAction& act);
+
+// A running container, and its supervisor to talk to.
+class RunningContainer {
+ public:
+  // kUnavailable: it does not run, with what docker says after "Container x ".
+  static Result<std::unique_ptr<RunningContainer>> Find(const Containers& containers,
+                                                        const ContainerRecord& record);
+
+  SupervisorClient& supervisor() { return *client_; }
+
+  // To the container's first process. A paused container is resumed afterwards if the signal ends
+  // it, as docker does.
+  Status Signal(int number, bool resume);
+  // Waits until it has ended and is cleaned up; false when time is up.
+  bool AwaitEnd(std::optional<std::chrono::milliseconds> limit);
+  // Whatever the guest and the supervisor do: it is ended when this returns.
+  Status EndByForce(int exit_code);
+
+ private:
+  RunningContainer(const Containers& containers, ContainerRecord record, UniqueFd socket);
+
+  const Containers& containers_;
+  ContainerRecord record_;
+  boost::asio::io_context io_;
+  std::unique_ptr<SupervisorClient> client_;
+};
+
+// Docker's stop: the container's stop signal, or `signal`; after `timeout_s` (absent: the
+// container's own, or 10; negative: never) SIGKILL, and then the machine itself. Not running is
+// success.
+Status StopContainer(const Containers& containers, const ContainerRecord& record,
+                     std::optional<int64_t> timeout_s, std::optional<int> signal);
+
+// SIGKILL, and the machine itself when that does not help.
+Status KillContainer(const Containers& containers, const ContainerRecord& record);
+
+// Starts a container that is not running, not attached. Running already is success.
+Status StartContainer(const Containers& containers, const ContainerRecord& record);
+
+// Makes a container that may be started be this process's, its end awaited if it is about to have
+// ended. An empty path: it runs already.
+Result<RunDirectory> LockForStart(const Containers& containers, const std::string& id);
+
+}  // namespace hull::cli

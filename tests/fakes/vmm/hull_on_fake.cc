@@ -1,0 +1,93 @@
+#include "tests/fakes/vmm/hull_on_fake.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "images/store/records.h"
+#include "vmm/base/file.h"
+
+namespace hull {
+
+namespace fs = std::filesystem;
+
+std::string Slurp(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+void HullOnFake::SetUp() {
+  std::string pattern = testing::TempDir() + "hull-run.XXXXXX";
+  directory_ = mkdtemp(pattern.data());
+  for (const char* file : {"vmlinux", "guest.erofs"}) std::ofstream(directory_ / file) << "x";
+  MakeStore();
+}
+
+void HullOnFake::TearDown() {
+  EXPECT_EQ(Leftovers(), "");
+  fs::remove_all(directory_);
+}
+
+std::string HullOnFake::Leftovers() const {
+  std::string left;
+  for (const char* place : {"run", "store/containers", "store/names"}) {
+    if (!fs::exists(directory_ / place)) continue;
+    for (const auto& entry : fs::directory_iterator(directory_ / place)) {
+      const std::string name = entry.path().filename();
+      if (!name.starts_with("events.jsonl")) left += fmt::format("{}/{}\n", place, name);
+    }
+  }
+  // Whoever has this directory in its environment is of this test.
+  const std::string mark = fmt::format("HULL_ROOT={}/store", directory_.string());
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    const std::string pid = entry.path().filename();
+    if (pid.find_first_not_of("0123456789") != std::string::npos) continue;
+    const std::string environment = Slurp(entry.path() / "environ");
+    if (environment.find(mark) == std::string::npos) continue;
+    left += fmt::format("process {} {}", pid, Slurp(entry.path() / "comm"));
+  }
+  return left;
+}
+
+// A store with one image "test:latest" of one layer, whose content nobody reads.
+void HullOnFake::MakeStore() const {
+  const std::string id = "sha256:" + std::string(64, 'a');
+  const std::string layer = "sha256:" + std::string(64, 'b');
+  const std::string manifest = "sha256:" + std::string(64, 'c');
+  const images::StorePaths paths((directory_ / "store/images").string());
+  for (const std::string& made : {paths.Layers(), paths.Blobs(), paths.Images()})
+    fs::create_directories(made);
+  std::ofstream(paths.Layer(layer)) << std::string(4096, 'x');
+  std::ofstream(paths.Blob(id))
+      << R"({"architecture":"amd64","os":"linux","config":{"Cmd":["echo","from the image"]},)"
+      << R"("rootfs":{"type":"layers","diff_ids":[")" << layer << R"("]}})";
+  std::ofstream(paths.Blob(manifest)) << "{}";
+  std::ofstream(paths.ImageFile(id)) << images::EncodeImageRecord({id, manifest, {layer}, {""}});
+  std::ofstream(paths.Names()) << images::EncodeNames(
+      {{"docker.io/library/test:latest", {id, manifest}}});
+}
+
+Ended HullOnFake::Shell(const std::string& script, const std::string& fault) const {
+  const std::string setting = fmt::format(
+      "export HULL={0} HULL_VMM={1} HULL_ROOT={2}/store HULL_RUN={2}/run HULL_KERNEL={2}/vmlinux "
+      "HULL_GUEST_ROOT={2}/guest.erofs FAKE_VMM={3}; cd {2}; ",
+      HULL_PROGRAM, FAKE_VMM_PROGRAM, directory_.string(), fault);
+  std::ofstream(directory_ / "script") << setting << script;
+  const std::string command = fmt::format(
+      "timeout 60 bash {0}/script > {0}/out 2> {0}/err < /dev/null", directory_.string());
+  const int status = system(command.c_str());
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, Slurp(directory_ / "out"),
+          Slurp(directory_ / "err")};
+}
+
+Ended HullOnFake::Run(const std::string& arguments, const std::string& fault) const {
+  return Shell("$HULL run --rm --storage tmpfs " + arguments, fault);
+}
+
+}  // namespace hull
