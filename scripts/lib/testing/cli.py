@@ -68,6 +68,7 @@ def _lab(report: Report, pattern: str, with_scripts: bool) -> None:
     # A lab is one thread of emulation: as many at once as there are processors, and two at least.
     with ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2)) as pool:
         jobs = [pool.submit(suites.lab_shard, report, index, pattern) for index in range(suites.SHARDS)]
+        jobs.append(pool.submit(suites.device_lab, report, pattern))
         if not pattern:
             jobs.append(pool.submit(suites.vtx_smoke, report))
         if with_scripts:

@@ -113,22 +113,47 @@ def _gtest_filter(pattern: str) -> str:
 
 def lab_shard(report: Report, index: int, pattern: str) -> None:
     """One half of the lab tests, in a lab of its own."""
+    _lab_program(report, "hull-lab-tests", f"lab {index + 1}/{SHARDS}", pattern,
+                 ["--memory", "10G", "--env", f"GTEST_TOTAL_SHARDS={SHARDS}", "--env", f"GTEST_SHARD_INDEX={index}"])
+
+
+# The lab of the device tests, by QEMU's names. {disk}: an image of 64 MiB.
+_DEVICES = (
+    "pcie-root-port,id=port1,chassis=1",
+    "drive:file={disk},if=none,id=disk,format=raw,cache=unsafe",
+    "nvme,drive=disk,serial=data,bus=port1",
+    "e1000e",
+    "edu",
+    "nvme-subsys,id=subsystem",
+    "nvme,serial=virtual,subsys=subsystem,sriov_max_vfs=4,sriov_vq_flexible=8,sriov_vi_flexible=4",
+)
+
+
+def device_lab(report: Report, pattern: str) -> None:
+    """The tests that need an IOMMU and devices, in a lab that has them."""
+    with tempfile.TemporaryDirectory(prefix="hull-disk-") as directory:
+        disk = os.path.join(directory, "disk")
+        with open(disk, "wb") as handle:
+            handle.truncate(64 << 20)
+        devices = [word for spec in _DEVICES for word in ("--device", spec.format(disk=disk))]
+        _lab_program(report, "hull-device-lab-tests", "devices", pattern, ["--iommu", "intel", *devices])
+
+
+def _lab_program(report: Report, name: str, label: str, pattern: str, machine: list[str]) -> None:
     suite = "lab"
-    program = os.path.join(CHECKOUT, "build", "release", "tests", "hull-lab-tests")
+    program = os.path.join(CHECKOUT, "build", "release", "tests", name)
     if not os.path.exists(program):
-        report.failed(suite, f"shard {index}", f"{program} was not built")
+        report.failed(suite, label, f"{program} was not built")
         return
-    label = f"lab {index + 1}/{SHARDS}"
-    reader = googletest.Reader(report, suite, on_end=lambda name, word: report.say(f"{label}: {word:7} {name}"))
+    reader = googletest.Reader(report, suite, on_end=lambda test, word: report.say(f"{label}: {word:7} {test}"))
     with tempfile.TemporaryDirectory(prefix="hull-test-") as out:
-        command = [scripts_path("lab"), "run", "--timeout", str(_LAB_SECONDS), "--out", out, "--memory", "10G",
-                   "--env", f"GTEST_TOTAL_SHARDS={SHARDS}", "--env", f"GTEST_SHARD_INDEX={index}"]
+        command = [scripts_path("lab"), "run", "--timeout", str(_LAB_SECONDS), "--out", out, *machine]
         if pattern:
             command += ["--env", f"GTEST_FILTER={_gtest_filter(pattern)}"]
         ended = processes.run([*command, "--", program], seconds=_LAB_SECONDS + 180, on_line=reader.line)
     reader.close(ended.status, ended.tail)
     if reader.seen == 0 and not pattern:
-        report.failed(suite, f"shard {index} ran no test", ended.tail)
+        report.failed(suite, f"{label} ran no test", ended.tail)
 
 
 def script_tests(report: Report, pattern: str) -> None:
