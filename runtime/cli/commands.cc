@@ -28,6 +28,7 @@ extern const Command kImageInspect;
 extern const Command kLogs;
 extern const Command kEvents;
 extern const Command kInfo;
+extern const Command kCompletion;
 
 namespace {
 
@@ -36,7 +37,8 @@ constexpr std::array kCommands = {
     &kRm,                                                                           // containers
     &kDeviceBind, &kDeviceInspect, &kDeviceLs,         &kDeviceUnbind, &kDeviceVf,  // devices
     &kCheck,      &kHelp,          &kVersion,                                       // the system
-    &kPs,         &kInspect,       &kContainerInspect, &kImageInspect, &kLogs,     &kEvents, &kInfo,
+    &kPs,         &kInspect,       &kContainerInspect, &kImageInspect, &kLogs,
+    &kEvents,     &kInfo,          &kCompletion,
 };
 
 constexpr std::array kFamilies = {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runtime/cli/command.h"
+#include "runtime/cli/complete.h"
 #include "runtime/cli/help.h"
 #include "runtime/cli/invoke.h"
 #include "runtime/cli/usage.h"
@@ -80,6 +81,7 @@ int Main(const std::vector<std::string>& words) {
     Print(STDERR_FILENO, GeneralHelp());
     return 0;
   }
+  if (rest.front() == "__complete") return PrintCompletions(rest.subspan(1));
   const FoundCommand found = FindCommand(rest);
   if (found.command != nullptr) {
     const std::span<const std::string> behind = rest.subspan(found.words);
