@@ -28,6 +28,12 @@ extern const Command kImageInspect;
 extern const Command kLogs;
 extern const Command kEvents;
 extern const Command kInfo;
+extern const Command kHistory;
+extern const Command kImagePrune;
+extern const Command kLoad;
+extern const Command kRmi;
+extern const Command kSave;
+extern const Command kTag;
 extern const Command kCompletion;
 
 namespace {
@@ -39,6 +45,7 @@ constexpr std::array kCommands = {
     &kCheck,      &kHelp,          &kVersion,                                       // the system
     &kPs,         &kInspect,       &kContainerInspect, &kImageInspect, &kLogs,
     &kEvents,     &kInfo,          &kCompletion,
+    &kRmi,        &kTag,           &kLoad,             &kSave,         &kHistory,  &kImagePrune,  // images
 };
 
 constexpr std::array kFamilies = {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <string_view>
 
-#include "runtime/cli/image_format.h"
+#include "runtime/format/human.h"
 #include "vmm/base/escape.h"
 #include "vmm/base/file.h"
 
@@ -24,11 +24,11 @@ std::string Short(std::string_view digest) {
 
 std::string Bar(const images::PullProgress& progress) {
   const uint64_t done = std::min(progress.done_bytes, progress.total_bytes);
-  if (progress.total_bytes == 0) return HumanSize(progress.done_bytes);
+  if (progress.total_bytes == 0) return format::HumanSize(progress.done_bytes);
   const auto cells = static_cast<size_t>(static_cast<double>(done) /
                                          static_cast<double>(progress.total_bytes) * kBarCells);
   return fmt::format("[{:<{}}] {}/{}", std::string(cells, '=') + ">", kBarCells + 1,
-                     HumanSize(done), HumanSize(progress.total_bytes));
+                     format::HumanSize(done), format::HumanSize(progress.total_bytes));
 }
 
 void Print(int fd, std::string_view text) {
