@@ -28,6 +28,7 @@ struct Process {
   std::optional<v1::WaitResponse> exit;
   std::vector<ttrpc::Reply<v1::WaitResponse>> waiters;
   std::vector<std::function<void()>> on_end;  // called once, after the waiters
+  bool detached = false;                      // forgotten when it has ended
 };
 
 struct Container {
@@ -53,6 +54,7 @@ struct Container {
   // For archives.
   v1::RootFilesystem rootfs_request;
   std::vector<std::string> mount_points;  // with a slash in front
+  int standstills = 0;                    // archives that have it stand still
   Cgroup cgroup;
   Process init;
   std::map<std::string, std::shared_ptr<Process>> execs;

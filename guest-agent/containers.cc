@@ -170,6 +170,14 @@ size_t Containers::CountProcesses() const {
   return count;
 }
 
+// Whoever started them has gone without a word.
+void Containers::ForgetEnded() {
+  for (const auto& [id, container] : containers_) {
+    std::erase_if(container->execs,
+                  [](const auto& entry) { return entry.second->exit.has_value(); });
+  }
+}
+
 void Containers::After(milliseconds delay, std::function<void()> done) {
   auto timer = std::make_shared<boost::asio::steady_timer>(io_, delay);
   timer->async_wait([timer, done = std::move(done)](const boost::system::error_code& cancelled) {
@@ -320,6 +328,8 @@ void Containers::ProcessEnded(Container& container, Process& process, const Exit
     container.state = Container::State::kStopped;
   for (const Reply<v1::WaitResponse>& waiter : std::exchange(process.waiters, {})) waiter(response);
   for (const auto& ended : std::exchange(process.on_end, {})) ended();
+  // The caller holds it.
+  if (process.detached) container.execs.erase(process.id);
 }
 
 void Containers::Delete(const v1::DeleteRequest& request, const DeleteReply& reply) {

@@ -51,9 +51,11 @@ class Containers {
     std::string container_id;
     UniqueFd root;
     UniqueFd job;
+    bool pause = false;
   };
-  Result<ArchiveLaunch> PrepareArchive(const v1::StreamOpen& open);
-  void StartArchive(const ArchiveLaunch& launch, UniqueFd socket);
+  using ArchiveLaunchPtr = std::shared_ptr<ArchiveLaunch>;
+  Result<ArchiveLaunchPtr> PrepareArchive(const v1::StreamOpen& open);
+  void StartArchive(const ArchiveLaunchPtr& launch, UniqueFd socket);
 
   // Ends all containers: SIGTERM, after `grace` SIGKILL, then `done`. Nothing can be created any
   // more.
@@ -90,6 +92,10 @@ class Containers {
   Result<v1::StatResponse> Stat(const v1::StatRequest& request);
   // As the container's processes see it while there are some, else its root file system.
   Result<UniqueFd> OpenContainerRoot(const Container& container) const;
+  void AwaitStandstill(const ContainerPtr& container, int attempts_left,
+                       std::function<void()> done);
+  void RunArchive(const ArchiveLaunchPtr& launch, UniqueFd socket,
+                  const std::function<void()>& done);
   void KillArchives(const std::string& container_id);
 
   // containers.cc: the rest.
@@ -112,6 +118,7 @@ class Containers {
   void AwaitEnd(std::chrono::steady_clock::time_point deadline, bool killed,
                 std::function<void()> done);
   size_t CountProcesses() const;
+  void ForgetEnded();
   size_t CountAlive() const;
 
   Result<ContainerPtr> Find(const std::string& id) const;

@@ -25,6 +25,9 @@ namespace hull::agent {
 namespace {
 
 constexpr size_t kMaxArchives = 16;
+// A container that does not come to a standstill within a second is archived as it is.
+constexpr int kStandstillPolls = 500;
+constexpr std::chrono::milliseconds kStandstillPoll{2};
 
 Status ValidatePath(std::string_view field, std::string_view path) {
   if (path.empty() || path.size() >= PATH_MAX || path.find('\0') != std::string_view::npos) {
@@ -72,7 +75,7 @@ Result<UniqueFd> Containers::OpenContainerRoot(const Container& container) const
   return OpenFile(path, O_PATH | O_DIRECTORY);
 }
 
-Result<Containers::ArchiveLaunch> Containers::PrepareArchive(const v1::StreamOpen& open) {
+Result<Containers::ArchiveLaunchPtr> Containers::PrepareArchive(const v1::StreamOpen& open) {
   if (ending_) return Fail(ErrorCode::kUnavailable, "the machine is being switched off");
   HULL_ASSIGN(const ContainerPtr container, Find(open.container_id()));
   if (container->state == Container::State::kCreating ||
@@ -84,8 +87,10 @@ Result<Containers::ArchiveLaunch> Containers::PrepareArchive(const v1::StreamOpe
   if (archives_.size() >= kMaxArchives) {
     return Fail(ErrorCode::kExhausted, "more than {} archives under way", kMaxArchives);
   }
-  ArchiveLaunch launch;
+  auto made = std::make_shared<ArchiveLaunch>();
+  ArchiveLaunch& launch = *made;
   launch.container_id = container->id;
+  launch.pause = open.archive().pause();
   archive::ArchiveJob job;
   *job.mutable_request() = open.archive();
   if (open.archive().operation() == v1::Archive::CHANGES ||
@@ -101,28 +106,57 @@ Result<Containers::ArchiveLaunch> Containers::PrepareArchive(const v1::StreamOpe
     HULL_ASSIGN(launch.root, OpenContainerRoot(*container));
   }
   HULL_ASSIGN(launch.job, MemoryFile(job.SerializeAsString()));
-  return launch;
+  return made;
 }
 
-void Containers::StartArchive(const ArchiveLaunch& launch, UniqueFd socket) {
-  if (ending_ || archives_.size() >= kMaxArchives) return;
+void Containers::StartArchive(const ArchiveLaunchPtr& launch, UniqueFd socket) {
+  const Result<ContainerPtr> found = Find(launch->container_id);
+  if (!found || ending_ || archives_.size() >= kMaxArchives) return;
+  const ContainerPtr& container = *found;
+  if (!launch->pause || container->state != Container::State::kRunning) {
+    return RunArchive(launch, std::move(socket), [] {});
+  }
+  if (container->standstills++ == 0) {
+    [[maybe_unused]] const Status written = container->cgroup.SetFrozen(true);
+  }
+  auto owned = std::make_shared<UniqueFd>(std::move(socket));
+  AwaitStandstill(container, kStandstillPolls, [this, launch, owned, container] {
+    RunArchive(launch, std::move(*owned), [container] {
+      // Somebody may have paused it for good meanwhile.
+      if (--container->standstills > 0 || container->state == Container::State::kPaused) return;
+      [[maybe_unused]] const Status written = container->cgroup.SetFrozen(false);
+    });
+  });
+}
+
+void Containers::AwaitStandstill(const ContainerPtr& container, int attempts_left,
+                                 std::function<void()> done) {
+  if (attempts_left == 0 || container->cgroup.Frozen()) return done();
+  After(kStandstillPoll, [this, container, attempts_left, done = std::move(done)]() mutable {
+    AwaitStandstill(container, attempts_left - 1, std::move(done));
+  });
+}
+
+void Containers::RunArchive(const ArchiveLaunchPtr& launch, UniqueFd socket,
+                            const std::function<void()>& done) {
   // The loop had it non-blocking; the program waits for its bytes.
   const int flags = ::fcntl(socket.get(), F_GETFL);
   ::fcntl(socket.get(), F_SETFL, flags & ~O_NONBLOCK);
   const Result<pid_t> pid = Spawn({places_.archive}, {.input = socket.get(),
                                                       .output = socket.get(),
-                                                      .third = launch.root.get(),
-                                                      .fourth = launch.job.get()});
+                                                      .third = launch->root.get(),
+                                                      .fourth = launch->job.get()});
   if (!pid) {
     LogError("archive: {}", pid.error().ToString());
-    return;
+    return done();
   }
-  archives_.emplace(*pid, launch.container_id);
-  reaper_.Watch(*pid, [this, pid = *pid](const ExitStatus& exit) {
+  archives_.emplace(*pid, launch->container_id);
+  reaper_.Watch(*pid, [this, pid = *pid, done](const ExitStatus& exit) {
     archives_.erase(pid);
     if (exit.signal != 0 && exit.signal != SIGKILL) {
       LogWarning("hull-archive was ended by signal {}", exit.signal);
     }
+    done();
   });
 }
 

@@ -286,6 +286,7 @@ Result<Containers::ProcessPtr> Containers::PrepareExec(Container& container,
     return Fail(ErrorCode::kAlreadyExists, "container {} has a process {}", container.id,
                 request.exec_id());
   }
+  if (CountProcesses() >= kMaxProcesses) ForgetEnded();
   if (CountProcesses() >= kMaxProcesses) {
     return Fail(ErrorCode::kExhausted, "more than {} processes", kMaxProcesses);
   }
@@ -301,6 +302,7 @@ Result<Containers::ProcessPtr> Containers::PrepareExec(Container& container,
 
   auto process = std::make_shared<Process>();
   process->id = request.exec_id();
+  process->detached = request.detached();
   const Owner owner = OwnerOf(merged);
   HULL_ASSIGN(process->stdio, ProcessStdio::Create(io_, request.stdio(), owner.uid, owner.gid));
   HULL_TRY(WriteFile(file + ".json", json::serialize(merged)));

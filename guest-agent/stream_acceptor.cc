@@ -81,19 +81,20 @@ class StreamAcceptor::Handshake : public std::enable_shared_from_this<Handshake>
   }
 
   void AnswerArchive() {
-    auto launch = std::make_shared<Result<Containers::ArchiveLaunch>>(
-        acceptor_.containers_.PrepareArchive(open_));
+    const Result<Containers::ArchiveLaunchPtr> prepared =
+        acceptor_.containers_.PrepareArchive(open_);
+    const Containers::ArchiveLaunchPtr launch = prepared ? *prepared : nullptr;
     v1::StreamOpened opened;
-    if (!*launch) opened.set_error(launch->error().ToString());
+    if (!prepared) opened.set_error(prepared.error().ToString());
     Result<std::string> frame = EncodeStreamFrame(opened);
     if (!frame) return;
     body_ = std::move(*frame);
     boost::asio::async_write(connection_, boost::asio::buffer(body_),
                              [self = shared_from_this(), launch](const error_code& failed, size_t) {
                                self->timer_.cancel();
-                               if (failed || !*launch) return;
-                               self->acceptor_.containers_.StartArchive(
-                                   **launch, UniqueFd(self->connection_.release()));
+                               if (failed || !launch) return;
+                               UniqueFd socket(self->connection_.release());
+                               self->acceptor_.containers_.StartArchive(launch, std::move(socket));
                              });
   }
 

@@ -3,7 +3,8 @@
 // does, it does to this process alone.
 //
 // Descriptors: 0 the socket that chunks come from (WRITE), 1 the socket that chunks and ArchiveEnd
-// go to, 2 errors as text, 3 the root directory, 4 the ArchiveJob. Exit code 1: it failed.
+// go to, 2 errors as text, 3 the root directory, 4 the ArchiveJob. On the host 1 is for text, too,
+// and 5 the socket that chunks go to. Exit code 1: it failed.
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <sched.h>
@@ -33,6 +34,7 @@ using agent::ChunkSender;
 
 constexpr int kInput = STDIN_FILENO;
 constexpr int kOutput = STDOUT_FILENO;
+constexpr int kOutputOnHost = 5;
 constexpr int kRoot = 3;
 constexpr int kJob = 4;
 constexpr size_t kMaxJobBytes = 4 << 20;
@@ -61,6 +63,7 @@ void AddWarnings(const std::vector<std::string>& warnings, v1::ArchiveEnd& end) 
 
 // What a sender says at the end, whether it went well or not.
 Status Finish(ChunkSender& sender, const Status& status, v1::ArchiveEnd end) {
+  if (end.data_bytes() == 0) end.set_data_bytes(sender.data_bytes());
   if (!status) {
     v1::ArchiveEnd failed = agent::MakeArchiveEnd(status);
     end.set_code(failed.code());
@@ -71,7 +74,7 @@ Status Finish(ChunkSender& sender, const Status& status, v1::ArchiveEnd end) {
 }
 
 Status Read(const ArchiveJob& job) {
-  ChunkSender sender(kOutput);
+  ChunkSender sender(job.on_host() ? kOutputOnHost : kOutput);
   Status confined = job.on_host() ? Status() : EnterRoot(kRoot);
   if (confined) confined = KeepCapabilities({CAP_DAC_READ_SEARCH});
   if (!confined) return Finish(sender, confined, {});
@@ -99,9 +102,17 @@ Status ConfineWriter(const ArchiveJob& job) {
                            CAP_MKNOD, CAP_SETFCAP});
 }
 
+// The host's own side is answered by exit code and text: how many bytes the tar had.
+Status FinishOnHost(const Status& status, const v1::ArchiveEnd& end) {
+  if (!status) return status;
+  return WriteAll(STDOUT_FILENO, fmt::format("{}\n", end.data_bytes()));
+}
+
 Status Write(const ArchiveJob& job) {
   ChunkSender sender(kOutput);
-  if (Status confined = ConfineWriter(job); !confined) return Finish(sender, confined, {});
+  if (Status confined = ConfineWriter(job); !confined) {
+    return job.on_host() ? confined : Finish(sender, confined, {});
+  }
   ::umask(0);
   SinkRequest request;
   request.path = job.request().path();
@@ -118,7 +129,9 @@ Status Write(const ArchiveJob& job) {
     end.set_entries(report->entries);
     AddWarnings(report->warnings, end);
   }
-  return Finish(sender, report ? Status() : Status(Fail(report.error())), std::move(end));
+  end.set_data_bytes(receiver.data_bytes());
+  const Status status = report ? Status() : Status(Fail(report.error()));
+  return job.on_host() ? FinishOnHost(status, end) : Finish(sender, status, std::move(end));
 }
 
 // The layers below, without the container's writable one. They go with this process's namespace.

@@ -57,6 +57,7 @@ Status ChunkSender::Flush() {
 }
 
 Status ChunkSender::Write(std::span<const std::byte> data) {
+  data_bytes_ += data.size();
   while (!data.empty()) {
     const size_t room = kStreamFrameHeaderBytes + kMaxChunkBytes - chunk_.size();
     const size_t part = std::min(room, data.size());
@@ -91,6 +92,7 @@ Result<std::span<const std::byte>> ChunkReceiver::Next() {
     return std::span<const std::byte>();
   }
   chunk_.resize(size);
+  data_bytes_ += size;
   HULL_TRY(ReceiveAll(socket_, chunk_));
   return std::span<const std::byte>(chunk_);
 }

@@ -23,9 +23,12 @@ class ChunkSender {
   Status Write(std::span<const std::byte> data);
   // Sends what is left, and the end. Nothing may be written after it.
   Status Finish(const v1::ArchiveEnd& end);
+  uint64_t data_bytes() const { return data_bytes_; }
 
  private:
   Status Flush();
+
+  uint64_t data_bytes_ = 0;
 
   int socket_;
   std::vector<std::byte> chunk_;  // with room for the length in front
@@ -40,8 +43,10 @@ class ChunkReceiver {
   // peer breaks the format; kUnavailable: it closed the connection before the end.
   Result<std::span<const std::byte>> Next();
   const v1::ArchiveEnd& end() const { return end_; }
+  uint64_t data_bytes() const { return data_bytes_; }
 
  private:
+  uint64_t data_bytes_ = 0;
   int socket_;
   bool ended_ = false;
   std::vector<std::byte> chunk_;

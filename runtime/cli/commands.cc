@@ -10,16 +10,21 @@ namespace hull::cli {
 
 // Each is at the end of its own file.
 extern const Command kCheck;
+extern const Command kCommit;
+extern const Command kCp;
 extern const Command kDeviceBind;
 extern const Command kDeviceInspect;
 extern const Command kDeviceLs;
 extern const Command kDeviceUnbind;
 extern const Command kDeviceVf;
+extern const Command kDiff;
+extern const Command kExec;
 extern const Command kHelp;
 extern const Command kImages;
 extern const Command kPull;
 extern const Command kRm;
 extern const Command kRun;
+extern const Command kTop;
 extern const Command kVersion;
 extern const Command kPs;
 extern const Command kInspect;
@@ -39,13 +44,37 @@ extern const Command kCompletion;
 namespace {
 
 constexpr std::array kCommands = {
-    &kRun,        &kPull,          &kImages,                                        //
-    &kRm,                                                                           // containers
-    &kDeviceBind, &kDeviceInspect, &kDeviceLs,         &kDeviceUnbind, &kDeviceVf,  // devices
-    &kCheck,      &kHelp,          &kVersion,                                       // the system
-    &kPs,         &kInspect,       &kContainerInspect, &kImageInspect, &kLogs,
-    &kEvents,     &kInfo,          &kCompletion,
-    &kRmi,        &kTag,           &kLoad,             &kSave,         &kHistory,  &kImagePrune,  // images
+    &kExec,
+    &kCp,
+    &kDiff,
+    &kCommit,
+    &kTop,
+    &kRun,
+    &kPull,
+    &kImages,  //
+    &kRm,      // containers
+    &kDeviceBind,
+    &kDeviceInspect,
+    &kDeviceLs,
+    &kDeviceUnbind,
+    &kDeviceVf,  // devices
+    &kCheck,
+    &kHelp,
+    &kVersion,  // the system
+    &kPs,
+    &kInspect,
+    &kContainerInspect,
+    &kImageInspect,
+    &kLogs,
+    &kEvents,
+    &kInfo,
+    &kCompletion,
+    &kRmi,
+    &kTag,
+    &kLoad,
+    &kSave,
+    &kHistory,
+    &kImagePrune,  // images
 };
 
 constexpr std::array kFamilies = {
