@@ -1,6 +1,5 @@
 #include "runtime/host_check.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
@@ -13,6 +12,8 @@
 #include <boost/asio/io_context.hpp>
 
 #include "runtime/container_id.h"
+#include "runtime/devices/fitness.h"
+#include "runtime/devices/host_tree.h"
 #include "runtime/machine_size.h"
 #include "runtime/sandbox.h"
 #include "vmm/base/escape.h"
@@ -61,12 +62,13 @@ class HostChecks {
     const std::string value = Read(path);
     return value == "Y" || value == "1" || value == "on";
   }
-  size_t CountEntries(const std::string& path) const;
 
   void KvmDevice();
   void Processor();
   void NestedPaging();
   void Iommu();
+  void VfioDriver(const devices::HostTree& host);
+  void Devices(const devices::HostTree& host, const devices::IommuState& iommu);
   void Cgroups();
   void NxHugePages();
   void HugePages();
@@ -79,17 +81,6 @@ class HostChecks {
   const std::string& root_;
   std::vector<Finding> findings_;
 };
-
-size_t HostChecks::CountEntries(const std::string& path) const {
-  const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir((root_ + path).c_str()), closedir);
-  size_t count = 0;
-  while (directory) {
-    const dirent* entry = readdir(directory.get());
-    if (entry == nullptr) break;
-    if (entry->d_name[0] != '.') ++count;
-  }
-  return count;
-}
 
 void HostChecks::KvmDevice() {
   const UniqueFd fd(open((root_ + "/dev/kvm").c_str(), O_RDWR | O_CLOEXEC));
@@ -141,19 +132,62 @@ void HostChecks::NestedPaging() {
 }
 
 void HostChecks::Iommu() {
-  const size_t groups = CountEntries("/sys/kernel/iommu_groups");
-  if (groups == 0) {
-    Add("iommu", Grade::kOff, "no IOMMU groups: devices cannot be passed through",
-        "switch VT-d or AMD-Vi on in the firmware and boot with intel_iommu=on (Intel)");
-    return;
+  const devices::HostTree host(root_);
+  const devices::IommuState iommu = devices::IommuState::Read(host);
+  if (iommu.groups == 0) {
+    return Add("iommu", Grade::kOff, "no IOMMU groups: devices cannot be passed through",
+               iommu.HowToSwitchOn());
   }
-  Add("iommu", Grade::kOk, fmt::format("{} groups", groups));
-  // The chips of remapped interrupts have names that begin so.
-  const bool remapped = Read("/proc/interrupts").find(" IR-") != std::string::npos;
-  Add("interrupt remapping", remapped ? Grade::kOk : Grade::kOff,
-      remapped ? "in use" : "not in use",
-      remapped ? ""
-               : "switch it on in the firmware; a passed-through device could forge interrupts");
+  // Its units are named by their drivers: dmar0 (VT-d), ivhd0 (AMD-Vi).
+  const std::vector<std::string> units = host.List("/sys/class/iommu");
+  const std::string_view unit = units.empty() ? std::string_view() : units.front();
+  const std::string_view maker =
+      unit.starts_with("dmar") ? "VT-d, " : (unit.starts_with("ivhd") ? "AMD-Vi, " : "");
+  Add("iommu", Grade::kOk, fmt::format("{}{} groups", maker, iommu.groups));
+  Add("interrupt remapping", iommu.remaps_interrupts ? Grade::kOk : Grade::kOff,
+      iommu.remaps_interrupts ? "in use" : "not in use",
+      iommu.remaps_interrupts
+          ? ""
+          : "switch it on in the firmware and take intremap=off and nointremap from the kernel's "
+            "command line; a passed-through device could forge interrupts");
+  VfioDriver(host);
+  Devices(host, iommu);
+}
+
+void HostChecks::VfioDriver(const devices::HostTree& host) {
+  if (host.Exists("/sys/bus/pci/drivers/vfio-pci")) {
+    return Add("vfio-pci", Grade::kOk, "loaded");
+  }
+  const std::string modules = "/lib/modules/" + host.Read("/proc/sys/kernel/osrelease");
+  for (const std::string& name : host.List(modules + "/kernel/drivers/vfio/pci")) {
+    if (name.starts_with("vfio-pci.ko")) return Add("vfio-pci", Grade::kOk, "can be loaded");
+  }
+  Add("vfio-pci", Grade::kOff, "this kernel does not have it",
+      "boot a kernel with CONFIG_VFIO_PCI, as Debian's are; devices cannot be passed through");
+}
+
+void HostChecks::Devices(const devices::HostTree& host, const devices::IommuState& iommu) {
+  const devices::HostUses uses = devices::HostUses::Look(host);
+  size_t fit = 0;
+  size_t bound = 0;
+  size_t shared = 0;
+  for (const devices::PciDevice& device : devices::ListPciDevices(host)) {
+    if (device.IsBridge()) continue;
+    const std::vector<devices::Obstacle> obstacles =
+        devices::ObstaclesOf(host, iommu, uses, device);
+    if (device.IsOnVfio()) ++bound;
+    if (obstacles.empty()) ++fit;
+    const auto shares = [](const devices::Obstacle& it) {
+      return it.kind == devices::Obstacle::Kind::kGroupShared;
+    };
+    if (std::any_of(obstacles.begin(), obstacles.end(), shares)) ++shared;
+  }
+  Add("devices", fit > 0 ? Grade::kOk : Grade::kOff,
+      fmt::format(
+          "{} can be passed through, {} bound to vfio-pci, {} share a group with one that the "
+          "host uses",
+          fit, bound, shared),
+      fit > 0 ? "" : "hull device ls says of each why not");
 }
 
 void HostChecks::Cgroups() {

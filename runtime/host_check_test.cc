@@ -86,14 +86,32 @@ TEST_F(HostCheckTest, SlowSettingsAreNamed) {
   Write("/sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n");
   EXPECT_EQ(Get("transparent huge pages").grade, Grade::kOk);
 }
-TEST_F(HostCheckTest, IommuGroupsAndRemappingAreSeen) {
+TEST_F(HostCheckTest, WithoutAnIommuTheCommandLineForThisProcessorIsNamed) {
   EXPECT_EQ(Get("iommu").grade, Grade::kOff);
+  Write("/proc/cpuinfo", "vendor_id\t: AuthenticAMD\n");
+  EXPECT_NE(Get("iommu").remedy.find("amd_iommu=on"), std::string::npos) << Get("iommu").remedy;
+  Write("/proc/cpuinfo", "vendor_id\t: GenuineIntel\n");
+  EXPECT_NE(Get("iommu").remedy.find("intel_iommu=on"), std::string::npos) << Get("iommu").remedy;
+  // What hangs on it is not asked then.
+  EXPECT_EQ(Get("devices").name, "(none)");
+}
+TEST_F(HostCheckTest, IommuGroupsAndRemappingAreSeen) {
   Write("/sys/kernel/iommu_groups/0/type", "DMA");
   Write("/proc/interrupts", " 0: 1  IO-APIC 2-edge timer\n");
   EXPECT_EQ(Get("iommu").detail, "1 groups");
   EXPECT_EQ(Get("interrupt remapping").grade, Grade::kOff);
   Write("/proc/interrupts", " 0: 1  IR-IO-APIC 2-edge timer\n");
   EXPECT_EQ(Get("interrupt remapping").grade, Grade::kOk);
+  Write("/sys/class/iommu/dmar0/name", "");
+  EXPECT_EQ(Get("iommu").detail, "VT-d, 1 groups");
+  EXPECT_EQ(
+      Get("devices").detail,
+      "0 can be passed through, 0 bound to vfio-pci, 0 share a group with one that the host uses");
+  EXPECT_EQ(Get("devices").grade, Grade::kOff);
+  EXPECT_EQ(Get("vfio-pci").grade, Grade::kOff);
+  Write("/proc/sys/kernel/osrelease", "6.12\n");
+  Write("/lib/modules/6.12/kernel/drivers/vfio/pci/vfio-pci.ko.xz", "");
+  EXPECT_EQ(Get("vfio-pci").detail, "can be loaded");
 }
 
 }  // namespace

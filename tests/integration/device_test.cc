@@ -214,7 +214,13 @@ TEST_F(DeviceTest, VirtualFunctionsAreMadeBoundAndRemoved) {
 TEST_F(DeviceTest, CheckSeesTheIommu) {
   const Ended ended = RunProgram({"hull", "check", "--no-boot"});
   EXPECT_NE(ended.out.find("ok       iommu "), std::string::npos) << ended;
+  EXPECT_NE(ended.out.find(" VT-d, "), std::string::npos) << ended;
   EXPECT_NE(ended.out.find("ok       interrupt remapping"), std::string::npos) << ended;
+  EXPECT_NE(ended.out.find("ok       vfio-pci"), std::string::npos) << ended;
+  // e1000e and two disks.
+  EXPECT_NE(ended.out.find("3 can be passed through, 0 bound to vfio-pci, 2 share a group"),
+            std::string::npos)
+      << ended;
 }
 
 }  // namespace
