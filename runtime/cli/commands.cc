@@ -10,11 +10,15 @@ namespace hull::cli {
 
 // Each is at the end of its own file.
 extern const Command kCheck;
+extern const Command kCommit;
+extern const Command kCp;
 extern const Command kDeviceBind;
 extern const Command kDeviceInspect;
 extern const Command kDeviceLs;
 extern const Command kDeviceUnbind;
 extern const Command kDeviceVf;
+extern const Command kDiff;
+extern const Command kExec;
 extern const Command kHelp;
 extern const Command kImages;
 extern const Command kPull;
@@ -32,6 +36,7 @@ extern const Command kSystemPrune;
 extern const Command kUnpause;
 extern const Command kWait;
 extern const Command kRun;
+extern const Command kTop;
 extern const Command kVersion;
 extern const Command kPs;
 extern const Command kInspect;
@@ -40,22 +45,55 @@ extern const Command kImageInspect;
 extern const Command kLogs;
 extern const Command kEvents;
 extern const Command kInfo;
+extern const Command kHistory;
+extern const Command kImagePrune;
+extern const Command kLoad;
+extern const Command kRmi;
+extern const Command kSave;
+extern const Command kTag;
+extern const Command kCompletion;
 
 namespace {
 
 constexpr std::array kCommands = {
-    &kRun,          &kPull,           &kImages,  //
-    &kAttach,       &kContainerPrune, &kCreate,
-    &kKill,         &kPause,          &kRename,
-    &kRestart,      &kStart,          &kStop,
-    &kSystemPrune,  &kUnpause,        &kWait,
+    &kExec,
+    &kCp,
+    &kDiff,
+    &kCommit,
+    &kTop,
+    &kRun,
+    &kPull,
+    &kImages,  //
+    &kAttach,
+    &kContainerPrune,
+    &kCreate,
+    &kKill,
+    &kPause,
+    &kRename,
+    &kRestart,
+    &kStart,
+    &kStop,
+    &kSystemPrune,
+    &kUnpause,
+    &kWait,
     &kRm,  // containers
-    &kDeviceBind,   &kDeviceInspect,  &kDeviceLs,
-    &kDeviceUnbind, &kDeviceVf,                   // devices
-    &kCheck,        &kHelp,           &kVersion,  // the system
-    &kPs,           &kInspect,        &kContainerInspect,
-    &kImageInspect, &kLogs,           &kEvents,
+    &kDeviceBind,
+    &kDeviceInspect,
+    &kDeviceLs,
+    &kDeviceUnbind,
+    &kDeviceVf,  // devices
+    &kCheck,
+    &kHelp,
+    &kVersion,  // the system
+    &kPs,
+    &kInspect,
+    &kContainerInspect,
+    &kImageInspect,
+    &kLogs,
+    &kEvents,
     &kInfo,
+    &kCompletion,
+    &kRmi,        &kTag,           &kLoad,             &kSave,         &kHistory,  &kImagePrune,  // images
 };
 
 constexpr std::array kFamilies = {

@@ -1,5 +1,4 @@
-// hull container prune, hull system prune (hull prune): remove what is not
-// needed any more.
+// hull container prune, hull system prune (hull prune): remove what is not needed any more.
 #include "runtime/cli/prune.h"
 
 #include <signal.h>
@@ -11,6 +10,7 @@
 #include <memory>
 
 #include "runtime/cli/command.h"
+#include "runtime/cli/image_removal.h"
 #include "runtime/container_lock.h"
 #include "runtime/directory_files.h"
 #include "runtime/format/human.h"
@@ -63,8 +63,7 @@ Result<Filter> ParseFilters(const std::vector<std::string>& filters) {
   Filter filter;
   for (const std::string& text : filters) {
     if (text.starts_with("until=")) {
-      HULL_ASSIGN_WITHIN("--filter", filter.until_ns,
-                         format::ParseTimeArgument(text.substr(6), NowNs()));
+      HULL_ASSIGN_WITHIN("--filter", filter.until_ns, format::ParseTimeArgument(text.substr(6), NowNs()));
     } else if (text.starts_with("label=")) {
       filter.with.push_back(text.substr(6));
     } else if (text.starts_with("label!=")) {
@@ -125,8 +124,9 @@ Result<std::string> PruneAll(const PruneFlags& flags, const GlobalOptions& globa
   const Containers containers(std::move(layout));
   uint64_t freed_bytes = PruneLeftovers(containers);
   HULL_ASSIGN(const PrunedContainers pruned, PruneContainers(containers, flags.filters));
-  freed_bytes += pruned.freed_bytes;
-  return TextOfPruned(pruned) +
+  HULL_ASSIGN(const ImagePruneResult images, PruneImages({flags.all, flags.filters}, global));
+  freed_bytes += pruned.freed_bytes + images.freed_bytes;
+  return TextOfPruned(pruned) + images.text + (images.text.empty() ? "" : "\n") +
          fmt::format("Total reclaimed space: {}\n", format::HumanSize(freed_bytes));
 }
 
@@ -160,8 +160,7 @@ Action DeclareSystemPrune(CLI::App& app, const GlobalOptions& global) {
                "All images that no container uses, not only those without a name");
   return [flags, &global](const std::vector<std::string>&) {
     const std::string warning = fmt::format(
-        "This will remove:\n  - all stopped containers\n  - {}\n  - what "
-        "killed commands left\n",
+        "This will remove:\n  - all stopped containers\n  - {}\n  - what killed commands left\n",
         flags->all ? "all images without at least one container associated to them"
                    : "all dangling images");
     if (!flags->force && !Confirm(warning)) return kExitFailed;
@@ -207,8 +206,7 @@ uint64_t PruneLeftovers(const Containers& containers) {
   const Result<std::vector<ContainerRecord>> records = containers.List();
   if (!records) return bytes;
   for (const ContainerRecord& record : *records) {
-    // What was being written when its writer was killed; nobody writes while it
-    // is locked.
+    // What was being written when its writer was killed; nobody writes while it is locked.
     const Result<ContainerLock> lock = ContainerLock::TryTake(containers, record.id);
     if (!lock || IsLocked(containers.RunDirectoryPath(record.id))) continue;
     for (const char* name : {"container.json.new", "config.json.new", "scratch.img.new"}) {
@@ -232,9 +230,7 @@ constinit const Command kSystemPrune = {
     .name = "prune",
     .group = Group::kSystem,
     .aliases = "system prune",
-    .summary =
-        "Remove stopped containers, images without a name, and what "
-        "killed commands left",
+    .summary = "Remove stopped containers, images without a name, and what killed commands left",
     .arguments = "[OPTIONS]",
     .declare = DeclareSystemPrune,
 };
