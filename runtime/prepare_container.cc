@@ -49,6 +49,7 @@ Result<PreparedContainer> PrepareContainer(std::string_view container_id,
   PreparedContainer prepared;
   HULL_ASSIGN(const ImageProcess image_process, ParseImageProcess(image.config));
   HULL_TRY(CheckLimits(options, host_cpus, prepared.warnings));
+  for (std::string& warning : prepared.warnings) warning.insert(0, "WARNING: ");
   HULL_ASSIGN(const MachineSize size, SizeMachine(options, image.layer_bytes, host_cpus));
   ContainerRecord& record = prepared.record;
   HULL_ASSIGN(record.process, MakeProcess(image_process, options));

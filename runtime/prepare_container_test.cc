@@ -177,9 +177,10 @@ TEST(PrepareContainer, LimitsMustFitTogether) {
 TEST(PrepareContainer, WhatIsOfNoEffectIsSaid) {
   ContainerOptions options;
   options.limits.memory_swappiness = 10;
-  EXPECT_EQ(Prepare(options)->warnings,
-            (List{"Your kernel does not support memory swappiness capabilities or the cgroup is "
-                  "not mounted. Memory swappiness discarded."}));
+  EXPECT_EQ(
+      Prepare(options)->warnings,
+      (List{"WARNING: Your kernel does not support memory swappiness capabilities or the cgroup is "
+            "not mounted. Memory swappiness discarded."}));
   EXPECT_TRUE(Prepare({})->warnings.empty());
 }
 
