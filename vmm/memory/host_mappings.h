@@ -1,4 +1,5 @@
-// Where guest memory lies in this process: for KVM's memslots (vmm/kvm) and for nothing else.
+// Where guest memory lies in this process: for KVM's memslots (vmm/kvm) and the
+// IOMMU's page tables (vmm/vfio), and for nothing else.
 #pragma once
 
 #include <cstdint>
