@@ -9,6 +9,7 @@ namespace hull::api {
 namespace {
 
 constexpr LengthRange kPathLength = {1, kMaxPathBytes};
+constexpr size_t kMaxPciAddressBytes = 16;  // domains have up to eight digits
 
 bool IsIdCharacter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
@@ -81,6 +82,32 @@ BlockConfig ReadBlock(JsonObject& object) {
   return block;
 }
 
+// "0000:01:00.0", as sysfs writes it: hexadecimal digits in lower case, a domain of four or more.
+bool IsPciAddress(std::string_view text) {
+  const auto is_digit = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
+  constexpr std::string_view kBehindDomain = ":00:00.0";
+  if (text.size() < 4 + kBehindDomain.size()) return false;
+  const size_t domain_digits = text.size() - kBehindDomain.size();
+  const std::string_view rest = text.substr(domain_digits);
+  if (!std::ranges::all_of(text.substr(0, domain_digits), is_digit)) return false;
+  for (size_t i = 0; i < rest.size(); ++i) {
+    const bool fits = kBehindDomain[i] == '0' ? is_digit(rest[i]) : rest[i] == kBehindDomain[i];
+    if (!fits) return false;
+  }
+  return rest.back() <= '7' && rest[4] <= '1';
+}
+
+VfioConfig ReadVfio(JsonObject& object) {
+  VfioConfig vfio;
+  vfio.id = ReadId(object, "id", kMaxIdBytes);
+  vfio.device = object.String("device", {1, kMaxPciAddressBytes});
+  if (!IsPciAddress(vfio.device)) {
+    object.AddError("device", "is not a PCI address such as 0000:01:00.0");
+  }
+  object.Finish();
+  return vfio;
+}
+
 VsockConfig ReadVsock(JsonObject object) {
   VsockConfig vsock;
   vsock.cid = object.Integer("cid", {kMinGuestCid, kMaxGuestCid});
@@ -122,6 +149,13 @@ void CheckIdsAreUnique(const VmConfig& config, JsonErrors& errors) {
   };
   check("pmem", config.pmem);
   check("block", config.block);
+  check("vfio", config.vfio);
+  std::set<std::string_view> addresses;
+  for (size_t i = 0; i < config.vfio.size(); ++i) {
+    if (!addresses.insert(config.vfio[i].device).second) {
+      errors.Add(fmt::format("vfio[{}].device", i), "is there twice");
+    }
+  }
 }
 
 }  // namespace
@@ -142,6 +176,9 @@ Result<VmConfig> ParseVmConfig(std::string_view text) {
   }
   for (JsonObject& object : document.Objects("block", {0, kMaxBlockDevices})) {
     config.block.push_back(ReadBlock(object));
+  }
+  for (JsonObject& object : document.Objects("vfio", {0, kMaxVfioDevices})) {
+    config.vfio.push_back(ReadVfio(object));
   }
   if (auto vsock = document.OptionalObject("vsock")) config.vsock = ReadVsock(*vsock);
   if (auto console = document.OptionalObject("console")) config.console = ReadConsole(*console);

@@ -23,6 +23,7 @@ inline constexpr uint64_t kMaxMemoryBytes = 16ULL << 40U;
 inline constexpr uint64_t kMemoryGranuleBytes = 4096;
 inline constexpr size_t kMaxPmemDevices = 8;
 inline constexpr size_t kMaxBlockDevices = 8;
+inline constexpr size_t kMaxVfioDevices = 16;
 inline constexpr size_t kMaxPartitions = 255;
 inline constexpr size_t kMaxPathBytes = 4095;
 // sockaddr_un has room for 107 characters; a vsock's sockets add "_" and a port of up to ten
@@ -75,6 +76,14 @@ struct BlockConfig {
   bool operator==(const BlockConfig&) const = default;
 };
 
+// A PCI device of the host's, bound to vfio-pci, that the guest gets.
+struct VfioConfig {
+  std::string id;
+  std::string device;  // domain:bus:device.function, all digits: "0000:01:00.0"
+
+  bool operator==(const VfioConfig&) const = default;
+};
+
 struct VsockConfig {
   uint64_t cid = 0;
   std::string path;
@@ -107,6 +116,7 @@ struct VmConfig {
   KernelConfig kernel;
   std::vector<PmemConfig> pmem;
   std::vector<BlockConfig> block;
+  std::vector<VfioConfig> vfio;
   std::optional<VsockConfig> vsock;
   ConsoleConfig console;
   std::optional<ControlConfig> control;

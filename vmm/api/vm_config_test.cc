@@ -20,6 +20,8 @@ VmConfig FullConfig() {
   config.block = {
       {.id = "scratch", .path = "s.img", .partitions = {}, .discard = true},
       {.id = "more", .path = "", .partitions = {{.name = "c", .path = "c"}}, .read_only = true}};
+  config.vfio = {{.id = "disk", .device = "0000:01:00.0"},
+                 {.id = "gpu", .device = "10000:af:1f.7"}};
   config.vsock = VsockConfig{.cid = 3, .path = "vsock.sock", .power_button_port = 1026};
   config.console = {.log = "console.log", .early = true};
   config.control = ControlConfig{.path = "control.sock"};
@@ -51,6 +53,28 @@ TEST(VmConfigTest, OptionalPartsMayBeAbsent) {
   EXPECT_EQ(ParseVmConfig(WriteVmConfig(*read)).value(), *read);
 }
 
+TEST(VmConfigTest, VfioDevicesAreAddressesThatAreThereOnce) {
+  const auto error = [](const std::string& devices) {
+    const auto read = ParseVmConfig(Document(R"("vfio":[)" + devices + "]"));
+    return read ? std::string("none") : read.error().ToString();
+  };
+  EXPECT_EQ(error(R"({"id":"a","device":"0000:01:00.0"})"), "none");
+  for (const char* const wrong :
+       {"01:00.0", "0000:01:00.8", "0000:01:20.0", "0000:1:00.0", "0000-01:00.0", "../0000:01:00.0",
+        "0000:01:00.0/", "0000:0A:00.0", "000:01:00.0", "123456789:01:00.0"}) {
+    EXPECT_NE(
+        error(std::string(R"({"id":"a","device":")") + wrong + R"("})").find("vfio[0].device"),
+        std::string::npos)
+        << wrong;
+  }
+  EXPECT_NE(error(R"({"id":"a","device":"0000:01:00.0"},{"id":"b","device":"0000:01:00.0"})")
+                .find("vfio[1].device: is there twice"),
+            std::string::npos);
+  EXPECT_NE(error(R"({"id":"a","device":"0000:01:00.0"},{"id":"a","device":"0000:01:00.1"})")
+                .find("vfio[1].id"),
+            std::string::npos);
+}
+
 TEST(VmConfigTest, ExampleOfTheArchitecturePageIsValid) {
   const auto read = ParseVmConfig(R"({
   "version": 1,
@@ -63,6 +87,7 @@ TEST(VmConfigTest, ExampleOfTheArchitecturePageIsValid) {
     {"id": "layers", "partitions": [{"name": "sha256:...", "path": "layer0.erofs"}]}
   ],
   "block": [{"id": "scratch", "path": "scratch.img", "read_only": false, "discard": true}],
+  "vfio": [{"id": "disk", "device": "0000:01:00.0"}],
   "vsock": {"cid": 3, "path": "vsock.sock", "power_button_port": 1026},
   "console": {"log": "console.log"},
   "control": {"path": "control.sock"}

@@ -42,6 +42,13 @@ void AddDevices(const VmConfig& config, boost::json::object& document) {
     }
     document["block"] = std::move(block);
   }
+  if (!config.vfio.empty()) {
+    boost::json::array vfio;
+    for (const VfioConfig& device : config.vfio) {
+      vfio.push_back(boost::json::object{{"id", device.id}, {"device", device.device}});
+    }
+    document["vfio"] = std::move(vfio);
+  }
   if (config.vsock) {
     boost::json::object vsock{{"cid", config.vsock->cid}, {"path", config.vsock->path}};
     if (config.vsock->power_button_port) {

@@ -12,7 +12,17 @@ constexpr uint32_t kPowerPhandle = 2;
 constexpr uint64_t kApicPageBytes = 0x1000;
 
 // The second cell of an interrupt, an index into a table of Linux's (of_ioapic_type): edge, rising.
+constexpr uint32_t kLevelHigh = 1;
 constexpr uint32_t kEdgeRising = 3;
+
+// IEEE 1275, PCI bus binding: the first cell of an address says which space it is in.
+constexpr uint32_t kPciPorts = 0x0100'0000;
+constexpr uint32_t kPciMemory32 = 0x0200'0000;
+constexpr uint32_t kPciMemory64 = 0x4300'0000;  // prefetchable
+constexpr uint32_t kPciSlotShift = 11;
+constexpr uint32_t kPciSlotMask = 0xf800;
+constexpr uint32_t kPciFirstPin = 1;
+constexpr uint32_t kPciPinMask = 7;
 
 std::string NodeName(const char* kind, GuestAddress address) {
   return fmt::format("{}@{:x}", kind, address.value());
@@ -56,6 +66,39 @@ void AddVirtio(FdtWriter& fdt, const DeviceTreeVirtio& device) {
   fdt.EndNode();
 }
 
+void AppendPciRange(std::vector<uint32_t>& cells, uint32_t space, const GuestRange& range) {
+  if (range.empty()) return;
+  const auto high = [](uint64_t value) { return static_cast<uint32_t>(value >> 32U); };
+  const auto low = [](uint64_t value) { return static_cast<uint32_t>(value); };
+  const uint64_t start = range.start().value();
+  // The address on the bus is the address in the machine.
+  cells.insert(cells.end(), {space, high(start), low(start), high(start), low(start),
+                             high(range.size_bytes()), low(range.size_bytes())});
+}
+
+void AddPci(FdtWriter& fdt, const DeviceTreePci& pci) {
+  fdt.BeginNode("pci");
+  fdt.Text("compatible", "pci");
+  fdt.Text("device_type", "pci");
+  fdt.Cells("bus-range", {0, 0});
+  fdt.Cells("#address-cells", {3});
+  fdt.Cells("#size-cells", {2});
+  fdt.Cells("#interrupt-cells", {1});
+  std::vector<uint32_t> ranges;
+  AppendPciRange(ranges, kPciPorts, pci.ports);
+  AppendPciRange(ranges, kPciMemory32, pci.low_memory);
+  AppendPciRange(ranges, kPciMemory64, pci.high_memory);
+  fdt.Cells("ranges", ranges);
+  std::vector<uint32_t> map;
+  for (const DeviceTreePci::Line& line : pci.lines) {
+    map.insert(map.end(), {line.slot << kPciSlotShift, 0, 0, kPciFirstPin, kIoApicPhandle,
+                           line.interrupt_line, kLevelHigh});
+  }
+  fdt.Cells("interrupt-map-mask", {kPciSlotMask, 0, 0, kPciPinMask});
+  fdt.Cells("interrupt-map", map);
+  fdt.EndNode();
+}
+
 void AddSystemControl(FdtWriter& fdt, const DeviceTreeSystemControl& control) {
   fdt.BeginNode(NodeName("power", control.power_address));
   fdt.Text("compatible", "syscon");
@@ -87,6 +130,7 @@ Result<std::vector<std::byte>> MakeDeviceTree(const DeviceTreeConfig& config) {
   AddCpus(fdt, config.cpus);
   AddInterruptControllers(fdt, config);
   for (const DeviceTreeVirtio& device : config.virtio) AddVirtio(fdt, device);
+  if (config.pci) AddPci(fdt, *config.pci);
   AddSystemControl(fdt, config.system_control);
   fdt.EndNode();
   return std::move(fdt).Finish();

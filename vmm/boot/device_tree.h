@@ -4,10 +4,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "vmm/base/result.h"
 #include "vmm/memory/guest_address.h"
+#include "vmm/memory/guest_range.h"
 
 namespace hull {
 
@@ -27,15 +29,30 @@ struct DeviceTreeSystemControl {
   uint64_t panic_bytes = 0;
 };
 
+// A PCI bus behind configuration mechanism #1.
+struct DeviceTreePci {
+  struct Line {
+    uint32_t slot = 0;  // of the device
+    uint32_t interrupt_line =
+        0;  // input of the I/O APIC that its first pin raises, level-triggered
+  };
+  // Where the bus's regions are. Linux on x86 takes each device's own word for that.
+  GuestRange ports;
+  GuestRange low_memory;
+  GuestRange high_memory;  // may be empty
+  std::vector<Line> lines;
+};
+
 struct DeviceTreeConfig {
   uint32_t cpus = 1;  // APIC ids 0 to cpus - 1
   GuestAddress local_apic;
   GuestAddress io_apic;
   DeviceTreeSystemControl system_control;
   std::vector<DeviceTreeVirtio> virtio;  // in the order in which the guest is to number them
+  std::optional<DeviceTreePci> pci;      // nullopt: the machine has no PCI bus
 };
 
-// The flattened tree. A tree of 32 CPUs and 24 devices stays below kMaxDeviceTreeBytes.
+// The flattened tree. A tree of 32 CPUs, 24 devices and a PCI bus stays below kMaxDeviceTreeBytes.
 inline constexpr size_t kMaxDeviceTreeBytes = 16U << 10U;
 Result<std::vector<std::byte>> MakeDeviceTree(const DeviceTreeConfig& config);
 

@@ -113,5 +113,24 @@ TEST(FdtWriterTest, OutgrownTreeIsAnError) {
   EXPECT_EQ(tree.error().code(), ErrorCode::kExhausted);
 }
 
+TEST(DeviceTreeTest, PciBusIsThereOnlyWhenAskedForAndMapsItsLines) {
+  EXPECT_LT(Tree(MakeDeviceTree(Config()).value()).Node("/pci"), 0);
+  DeviceTreeConfig config = Config();
+  config.pci = DeviceTreePci{
+      .ports = *GuestRange::Make(GuestAddress(0x1000), 0xf000),
+      .low_memory = *GuestRange::Make(GuestAddress(0xd040'0000), 0x2e80'0000),
+      .high_memory = *GuestRange::Make(GuestAddress(0x1'4000'0000), 0x8'0000'0000),
+      .lines = {{.slot = 1, .interrupt_line = 20}, {.slot = 3, .interrupt_line = 15}}};
+  const Tree tree(MakeDeviceTree(config).value());
+  // What Linux looks for (arch/x86/kernel/devicetree.c, pcibios_get_phb_of_node).
+  EXPECT_EQ(tree.Text("/pci", "device_type"), "pci");
+  EXPECT_EQ(tree.Cells("/pci", "bus-range"), (Cells{0, 0}));
+  EXPECT_EQ(tree.Cells("/pci", "interrupt-map-mask"), (Cells{0xf800, 0, 0, 7}));
+  const uint32_t controller = tree.Cells("/ioapic@fec00000", "phandle").at(0);
+  EXPECT_EQ(tree.Cells("/pci", "interrupt-map"),
+            (Cells{1 << 11, 0, 0, 1, controller, 20, 1, 3 << 11, 0, 0, 1, controller, 15, 1}));
+  EXPECT_EQ(tree.Cells("/pci", "ranges").size(), 21U);
+}
+
 }  // namespace
 }  // namespace hull

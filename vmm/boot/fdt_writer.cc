@@ -2,10 +2,6 @@
 
 #include <libfdt.h>
 
-#include <array>
-
-#include "vmm/base/check.h"
-
 namespace hull {
 
 FdtWriter::FdtWriter(size_t most_bytes) : buffer_(most_bytes) {
@@ -36,13 +32,15 @@ void FdtWriter::Text(const char* name, std::string_view value) {
 }
 
 void FdtWriter::Cells(const char* name, std::initializer_list<uint32_t> cells) {
-  constexpr size_t kMost = 8;
-  HULL_CHECK(cells.size() <= kMost);
-  std::array<fdt32_t, kMost> big_endian = {};
-  size_t count = 0;
-  for (const uint32_t cell : cells) big_endian[count++] = cpu_to_fdt32(cell);
+  Cells(name, std::span<const uint32_t>(cells.begin(), cells.size()));
+}
+
+void FdtWriter::Cells(const char* name, std::span<const uint32_t> cells) {
+  std::vector<fdt32_t> big_endian;
+  big_endian.reserve(cells.size());
+  for (const uint32_t cell : cells) big_endian.push_back(cpu_to_fdt32(cell));
   Note(fdt_property(buffer_.data(), name, big_endian.data(),
-                    static_cast<int>(count * sizeof(fdt32_t))));
+                    static_cast<int>(big_endian.size() * sizeof(fdt32_t))));
 }
 
 void FdtWriter::Reg(uint64_t address, uint64_t size_bytes) {

@@ -27,6 +27,7 @@ class FdtWriter {
   void Flag(const char* name);
   void Text(const char* name, std::string_view value);
   void Cells(const char* name, std::initializer_list<uint32_t> cells);
+  void Cells(const char* name, std::span<const uint32_t> cells);
   // "reg" under two address cells and two size cells.
   void Reg(uint64_t address, uint64_t size_bytes);
 

@@ -39,12 +39,17 @@ class MachineBuilder {
 
   Result<std::unique_ptr<Machine>> Build() && {
     HULL_ASSIGN(const Kvm kvm, Kvm::Open());
+    if (!config_.vfio.empty()) {
+      HULL_ASSIGN(machine_->passthrough_,
+                  PassthroughDevices::Open(config_.vfio, machine_->reset_port_));
+    }
     HULL_TRY_WITHIN("memory", AddMemory());
     HULL_TRY_WITHIN("kernel", LoadKernel());
     HULL_ASSIGN(machine_->io_, IoThread::Create());
     HULL_TRY(AddDevices());
     HULL_TRY_WITHIN("virtual machine", MakeVm(kvm));
     HULL_TRY(ConnectDevices());
+    if (machine_->passthrough_) HULL_TRY(ConnectPassthrough(kvm));
     HULL_TRY_WITHIN("boot parameters", WriteBootData());
     HULL_TRY_WITHIN("virtual CPUs", MakeVcpus(kvm));
     HULL_TRY_WITHIN("memory", WarmUp(PlanWarmUp(kernel_segments_, boot_data_), machine_->memory_,
@@ -72,15 +77,27 @@ class MachineBuilder {
     }
     kernel_entry_ = kernel.entry();
     kernel_segments_ = kernel.segments();
+    AdvisePages();
+    return kernel.Load(machine_->memory_);
+  }
+
+  void AdvisePages() {
+    if (machine_->passthrough_) {
+      // All of it will be pinned, so there is nothing to save, and much to do for each page.
+      for (const GuestRange& range : ranges_) {
+        machine_->memory_.Advise(range, GuestMemory::Hint::kHugePages);
+      }
+      return;
+    }
     for (const MemoryHint& hint : PlanPages(ranges_, kernel_segments_)) {
       machine_->memory_.Advise(hint.range, hint.hint);
     }
-    return kernel.Load(machine_->memory_);
   }
 
   // In the order in which the guest is to find them.
   Status AddDevices() {
-    x86::DeviceMemoryAllocator addresses(ranges_.back().end());
+    addresses_.emplace(ranges_.back().end());
+    x86::DeviceMemoryAllocator& addresses = *addresses_;
     for (size_t i = 0; i < config_.pmem.size(); ++i) {
       HULL_TRY_WITHIN(fmt::format("pmem[{}]", i), AddPmem(config_.pmem[i], addresses));
     }
@@ -159,7 +176,10 @@ class MachineBuilder {
     Machine& m = *machine_;
     HULL_TRY(m.mmio_.Insert(x86::kSystemControl.value(), SystemControlPage::kSizeBytes,
                             m.system_control_, "system control"));
-    HULL_TRY(m.ports_.Insert(ResetPort::kPort, ResetPort::kPorts, m.reset_port_, "reset"));
+    // A PCI bus has its ports around the reset port.
+    if (!m.passthrough_) {
+      HULL_TRY(m.ports_.Insert(ResetPort::kPort, ResetPort::kPorts, m.reset_port_, "reset"));
+    }
     HULL_TRY(
         m.ports_.Insert(KeyboardPort::kPort, KeyboardPort::kPorts, m.keyboard_port_, "keyboard"));
     if (m.debug_port_) {
@@ -187,6 +207,31 @@ class MachineBuilder {
         {.address = address, .size_bytes = VirtioMmio::kSizeBytes, .interrupt_line = line.number});
     m.transports_.push_back(std::move(transport));
     return {};
+  }
+
+  Status ConnectPassthrough(const Kvm& kvm) {
+    Machine& m = *machine_;
+    HULL_ASSIGN(const std::vector<CpuidEntry> cpuid, kvm.SupportedCpuid());
+    const pci::Windows windows = {
+        .ports = *GuestRange::Make(GuestAddress(x86::kPciPortsStart),
+                                   x86::kPciPortsEnd - x86::kPciPortsStart),
+        .low = {*GuestRange::Make(x86::kPciLowStart,
+                                  x86::kPciLowEnd.value() - x86::kPciLowStart.value())},
+        .high = addresses_->Rest(x86::PhysicalAddressBits(cpuid))};
+    HULL_TRY_WITHIN("regions of the devices", m.passthrough_->Place(windows));
+    HULL_TRY(m.passthrough_->Connect(
+        {.vm = *m.vm_,
+         .mmio = m.mmio_,
+         .ports = m.ports_,
+         .life = m.life_,
+         .loop = m.io_->loop(),
+         .next_line = [next = static_cast<uint32_t>(m.transports_.size())]() mutable {
+           std::optional<InterruptLine> line;
+           if (next < x86::kDeviceLines) line = InterruptLine{x86::DeviceLine(next++)};
+           return line;
+         }}));
+    tree_.pci = m.passthrough_->tree();
+    return m.passthrough_->MapMemory(m.memory_);
   }
 
   Status WriteBootData() {
@@ -248,6 +293,7 @@ class MachineBuilder {
   const api::VmConfig& config_;
   std::unique_ptr<Machine> machine_;
   std::vector<GuestRange> ranges_;
+  std::optional<x86::DeviceMemoryAllocator> addresses_;
   GuestAddress kernel_entry_;
   std::vector<ElfKernel::Segment> kernel_segments_;
   GuestRange boot_data_;

@@ -42,6 +42,7 @@ void Machine::Stop() {
   for (const auto& vcpu : vcpus_) vcpu->RequestStop();
   for (const auto& vcpu : vcpus_) vcpu->Join();
   if (io_) io_->Stop();
+  if (passthrough_) passthrough_->Stop();
 }
 
 std::string Machine::ConsoleLines(size_t count) const {
@@ -54,6 +55,11 @@ api::Counters Machine::Counters() const {
   api::Counters counters;
   for (const auto& vcpu : vcpus_) counters.vcpus.push_back(vcpu->Counters());
   for (const auto& transport : transports_) counters.devices.push_back(CountersOf(*transport));
+  if (passthrough_) {
+    for (api::CounterGroup& group : passthrough_->Counters()) {
+      counters.devices.push_back(std::move(group));
+    }
+  }
   return counters;
 }
 

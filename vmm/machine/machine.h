@@ -22,6 +22,7 @@
 #include "vmm/machine/debug_port.h"
 #include "vmm/machine/guest_life.h"
 #include "vmm/machine/io_thread.h"
+#include "vmm/machine/passthrough_devices.h"
 #include "vmm/machine/system_control.h"
 #include "vmm/machine/vcpu_thread.h"
 #include "vmm/memory/guest_memory.h"
@@ -81,6 +82,8 @@ class Machine {
 
   Bus mmio_;
   Bus ports_;
+  // Below the buses' devices and the VM, above the vCPUs: stops when these have. Null: none.
+  std::unique_ptr<PassthroughDevices> passthrough_;
   std::vector<std::unique_ptr<VcpuThread>> vcpus_;
 };
 

@@ -158,4 +158,14 @@ std::vector<CpuidEntry> FilterCpuid(std::span<const CpuidEntry> supported, uint3
   return entries;
 }
 
+uint32_t PhysicalAddressBits(std::span<const CpuidEntry> supported) {
+  // Every processor with long mode has 36 (SDM 3A, 4.1.4).
+  constexpr uint32_t kLeaf = 0x8000'0008;
+  constexpr uint32_t kAtLeast = 36;
+  for (const CpuidEntry& entry : supported) {
+    if (entry.leaf == kLeaf) return std::max(entry.eax & 0xffU, kAtLeast);
+  }
+  return kAtLeast;
+}
+
 }  // namespace hull::x86_64

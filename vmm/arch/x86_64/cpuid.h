@@ -16,4 +16,7 @@ namespace hull::x86_64 {
 std::vector<CpuidEntry> FilterCpuid(std::span<const CpuidEntry> supported, uint32_t apic_id,
                                     uint32_t cpus);
 
+// How many bits a guest-physical address may have on this host.
+uint32_t PhysicalAddressBits(std::span<const CpuidEntry> supported);
+
 }  // namespace hull::x86_64

@@ -121,5 +121,12 @@ TEST(CpuidTest, ProcessorWithoutTopologyLeafGetsNone) {
   EXPECT_EQ(Find(FilterCpuid(Everything(0xa), 0, 2), 0xb), std::nullopt);
 }
 
+TEST(CpuidTest, AddressBitsAreTheHosts) {
+  const std::vector<CpuidEntry> entries = {{.leaf = 1, .eax = 99},
+                                           {.leaf = 0x8000'0008, .eax = 0x3028}};
+  EXPECT_EQ(PhysicalAddressBits(entries), 40U);
+  EXPECT_EQ(PhysicalAddressBits({}), 36U);
+}
+
 }  // namespace
 }  // namespace hull::x86_64

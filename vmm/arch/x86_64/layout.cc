@@ -68,4 +68,9 @@ Result<GuestRange> DeviceMemoryAllocator::Allocate(uint64_t size_bytes) {
   return range;
 }
 
+GuestRange DeviceMemoryAllocator::Rest(uint32_t address_bits) const {
+  const uint64_t end = address_bits >= 46 ? kAddressEnd : 1ULL << address_bits;
+  return next_ < end ? RangeBetween(GuestAddress(next_), GuestAddress(end)) : GuestRange();
+}
+
 }  // namespace hull::x86_64

@@ -44,6 +44,13 @@ inline constexpr uint64_t kDeviceMemoryAlignment = 128ULL << 20U;
 inline constexpr uint32_t kDeviceLines = 19;
 uint32_t DeviceLine(uint32_t n);
 
+// Where regions of passed-through devices may be: ports (Linux leaves the first 4,096 to the
+// devices of an old PC), and memory between hull's own devices and the I/O APIC.
+inline constexpr uint64_t kPciPortsStart = 0x1000;
+inline constexpr uint64_t kPciPortsEnd = 0x1'0000;
+inline constexpr GuestAddress kPciLowStart{0xd040'0000};
+inline constexpr GuestAddress kPciLowEnd = kIoApic;
+
 // The ranges of `memory_bytes` of memory: one below the hole, and one above where it is needed.
 std::vector<GuestRange> MemoryRanges(uint64_t memory_bytes);
 
@@ -57,6 +64,8 @@ class DeviceMemoryAllocator {
   explicit DeviceMemoryAllocator(GuestAddress memory_end);
   // The next range: `size_bytes` rounded up to the unit. kExhausted when the addresses run out.
   Result<GuestRange> Allocate(uint64_t size_bytes);
+  // All that is left, up to what a processor with `address_bits` can address.
+  GuestRange Rest(uint32_t address_bits) const;
 
  private:
   uint64_t next_;

@@ -53,5 +53,14 @@ TEST(LayoutTest, DeviceMemoryRunsOutInOrder) {
   EXPECT_FALSE(allocator.Allocate(1ULL << 45U).has_value());
 }
 
+TEST(LayoutTest, RestReachesAsFarAsTheProcessor) {
+  DeviceMemoryAllocator allocator(GuestAddress(128U << 20U));
+  ASSERT_TRUE(allocator.Allocate(1).has_value());
+  const uint64_t next = 4 * kGiB + kDeviceMemoryAlignment;
+  EXPECT_EQ(allocator.Rest(40), Range(next, 1ULL << 40U));
+  EXPECT_EQ(allocator.Rest(52), Range(next, 1ULL << 46U));
+  EXPECT_TRUE(allocator.Rest(32).empty());
+}
+
 }  // namespace
 }  // namespace hull::x86_64
