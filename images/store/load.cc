@@ -223,7 +223,7 @@ Result<std::vector<Loaded>> Store::Load(int fd, const PullOptions& options) {
                             : loader.LoadArchive(fd);
   UnpinLayers(scratch);
   const Status finished = FinishChange(paths, scratch, in_use_);
-  HULL_TRY_WITHIN("load", status);
+  if (!status) return Fail(HintAtRoom(status.error()).Within("load"));
   HULL_TRY_WITHIN("load", finished);
   return loader.TakeLoaded();
 }

@@ -195,7 +195,7 @@ Result<Image> Store::Pull(std::string_view reference, const PullOptions& options
   if (id) {
     image = Resolve(name.empty() ? *id : name);
   } else {
-    image = Fail(std::move(id).error().Within(attempt));
+    image = Fail(HintAtRoom(std::move(id).error()).Within(attempt));
   }
   // Of a pull that failed, nothing stays but what other images need.
   UnpinLayers(scratch);

@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <system_error>
+#include <utility>
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -183,6 +185,11 @@ Status PublishRename(const std::string& from, const std::string& target) {
   if (::rename(from.c_str(), target.c_str()) != 0)
     return FailErrno("rename {} to {}", from, target);
   return SyncDirectory(target.substr(0, target.rfind('/')));
+}
+
+Error HintAtRoom(Error error) {
+  if (error.error_number() != ENOSPC && error.error_number() != EDQUOT) return error;
+  return std::move(error).WithHint("free some space on the file system that holds the image store");
 }
 
 Status PublishFile(const std::string& scratch, const std::string& path, std::string_view data) {

@@ -62,6 +62,9 @@ std::string EncodeImageRecord(const ImageRecord& record);
 // Ids of all images, in no order.
 Result<std::vector<std::string>> ListImageIds(const StorePaths& paths);
 
+// What to do about it, when `error` is that of a full disk.
+Error HintAtRoom(Error error);
+
 // Writes `data` to `path` so that after a kill or a power failure the old content is there or the
 // new one. `scratch`: a directory on the same file system, for the half-written file.
 Status PublishFile(const std::string& scratch, const std::string& path, std::string_view data);
