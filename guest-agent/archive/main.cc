@@ -4,7 +4,7 @@
 //
 // Descriptors: 0 the socket that chunks come from (WRITE), 1 the socket that chunks and ArchiveEnd
 // go to, 2 errors as text, 3 the root directory, 4 the ArchiveJob. On the host 1 is for text, too,
-// and 5 the socket that chunks go to. Exit code 1: it failed.
+// and 0 the socket in both directions. Exit code 1: it failed.
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <sched.h>
@@ -34,7 +34,7 @@ using agent::ChunkSender;
 
 constexpr int kInput = STDIN_FILENO;
 constexpr int kOutput = STDOUT_FILENO;
-constexpr int kOutputOnHost = 5;
+constexpr int kOutputOnHost = STDIN_FILENO;
 constexpr int kRoot = 3;
 constexpr int kJob = 4;
 constexpr size_t kMaxJobBytes = 4 << 20;

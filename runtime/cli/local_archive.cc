@@ -35,14 +35,13 @@ Result<UniqueFd> JobFile(const archive::ArchiveJob& job) {
 }
 
 Result<images::CommandResult> RunHelper(const archive::ArchiveJob& job, const std::string& root,
-                                        int input, int output) {
+                                        int socket) {
   HULL_ASSIGN(const UniqueFd directory, OpenFile(root, O_PATH | O_DIRECTORY));
   HULL_ASSIGN(const UniqueFd job_file, JobFile(job));
   images::Command command;
   command.arguments = {Program()};
-  command.input = input;
+  command.input = socket;
   command.extra = {directory.get(), job_file.get()};
-  if (output >= 0) command.extra.push_back(output);
   HULL_ASSIGN(images::CommandResult result, images::RunCommand(command));
   if (result.exit_code == 0) return result;
   while (result.errors.ends_with('\n')) result.errors.pop_back();
@@ -63,7 +62,7 @@ Status SendLocal(int socket, const std::string& path, bool follow_link, const st
   job.mutable_request()->set_path(path);
   job.mutable_request()->set_follow_link(follow_link);
   job.mutable_request()->set_name(name);
-  HULL_TRY(RunHelper(job, "/", -1, socket));
+  HULL_TRY(RunHelper(job, "/", socket));
   return {};
 }
 
@@ -73,7 +72,7 @@ Result<ReceivedLocal> ReceiveLocal(int socket, const std::string& directory, boo
   job.mutable_request()->set_operation(agent::v1::Archive::WRITE);
   job.mutable_request()->set_path(".");
   job.mutable_request()->set_keep_owner(keep_owner);
-  HULL_ASSIGN(const images::CommandResult result, RunHelper(job, directory, socket, -1));
+  HULL_ASSIGN(const images::CommandResult result, RunHelper(job, directory, socket));
   ReceivedLocal received;
   received.warnings = result.errors;
   std::from_chars(result.output.data(), result.output.data() + result.output.size(),
