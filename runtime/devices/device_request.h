@@ -25,8 +25,8 @@ struct DeviceGrant {
   std::vector<uint32_t> additional_gids;
 };
 
-// At most so many functions in one VM.
-inline constexpr size_t kMaxFunctions = 64;
+// As many as a VM may have (the VM configuration's `vfio`).
+inline constexpr size_t kMaxFunctions = 16;
 
 // Whether --device TEXT asks for a passed-through device: pci=..., vfio=..., a PCI address, or a
 // CDI name. (Else it is docker's "/dev/..." and somebody else's.)
