@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -154,6 +155,26 @@ def _lab_program(report: Report, name: str, label: str, pattern: str, machine: l
     reader.close(ended.status, ended.tail)
     if reader.seen == 0 and not pattern:
         report.failed(suite, f"{label} ran no test", ended.tail)
+
+
+def parity(report: Report, pattern: str) -> None:
+    """tests/parity: the same command lines through hull and podman, in a lab of its own."""
+    suite = "parity"
+
+    def line(text: str) -> None:
+        match = re.fullmatch(r"(ok|FAILED) +(\S+) \(.*\)", text)
+        if not match:
+            return
+        report.say(f"parity: {match[1]:7} {match[2]}")
+        if match[1] == "ok":
+            report.passed(suite, match[2])
+
+    command = [scripts_path("lab"), "run", "--timeout", str(_LAB_SECONDS), "--", os.path.join(CHECKOUT, "tests", "parity", "run")]
+    if pattern and not pattern.lower().startswith("parity"):
+        return
+    ended = processes.run(command, seconds=_LAB_SECONDS + 180, on_line=line)
+    if ended.status != 0:
+        report.failed(suite, "agreement with podman", ended.tail)
 
 
 def script_tests(report: Report, pattern: str) -> None:
