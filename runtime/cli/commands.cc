@@ -9,92 +9,100 @@
 namespace hull::cli {
 
 // Each is at the end of its own file.
+extern const Command kAttach;
 extern const Command kCheck;
 extern const Command kCommit;
+extern const Command kCompletion;
+extern const Command kContainerInspect;
+extern const Command kContainerPrune;
 extern const Command kCp;
+extern const Command kCreate;
 extern const Command kDeviceBind;
 extern const Command kDeviceInspect;
 extern const Command kDeviceLs;
 extern const Command kDeviceUnbind;
 extern const Command kDeviceVf;
 extern const Command kDiff;
+extern const Command kEvents;
 extern const Command kExec;
 extern const Command kHelp;
+extern const Command kHistory;
+extern const Command kImageInspect;
+extern const Command kImagePrune;
 extern const Command kImages;
-extern const Command kPull;
-extern const Command kRm;
-extern const Command kAttach;
-extern const Command kContainerPrune;
-extern const Command kCreate;
+extern const Command kInfo;
+extern const Command kInspect;
 extern const Command kKill;
+extern const Command kLoad;
+extern const Command kLogs;
 extern const Command kPause;
+extern const Command kPs;
+extern const Command kPull;
 extern const Command kRename;
 extern const Command kRestart;
+extern const Command kRm;
+extern const Command kRmi;
+extern const Command kRun;
+extern const Command kSave;
 extern const Command kStart;
 extern const Command kStop;
 extern const Command kSystemPrune;
-extern const Command kUnpause;
-extern const Command kWait;
-extern const Command kRun;
-extern const Command kTop;
-extern const Command kVersion;
-extern const Command kPs;
-extern const Command kInspect;
-extern const Command kContainerInspect;
-extern const Command kImageInspect;
-extern const Command kLogs;
-extern const Command kEvents;
-extern const Command kInfo;
-extern const Command kHistory;
-extern const Command kImagePrune;
-extern const Command kLoad;
-extern const Command kRmi;
-extern const Command kSave;
 extern const Command kTag;
-extern const Command kCompletion;
+extern const Command kTop;
+extern const Command kUnpause;
+extern const Command kVersion;
+extern const Command kWait;
 
 namespace {
 
+// clang-format off
 constexpr std::array kCommands = {
-    &kExec,
-    &kCp,
-    &kDiff,
-    &kCommit,
-    &kTop,
+    // The common ones in this order, the others by name.
     &kRun,
+    &kExec,
+    &kPs,
     &kPull,
-    &kImages,  //
+    &kImages,
     &kAttach,
+    &kCheck,
+    &kCommit,
+    &kCompletion,
+    &kContainerInspect,
     &kContainerPrune,
+    &kCp,
     &kCreate,
-    &kKill,
-    &kPause,
-    &kRename,
-    &kRestart,
-    &kStart,
-    &kStop,
-    &kSystemPrune,
-    &kUnpause,
-    &kWait,
-    &kRm,  // containers
     &kDeviceBind,
     &kDeviceInspect,
     &kDeviceLs,
     &kDeviceUnbind,
-    &kDeviceVf,  // devices
-    &kCheck,
-    &kHelp,
-    &kVersion,  // the system
-    &kPs,
-    &kInspect,
-    &kContainerInspect,
-    &kImageInspect,
-    &kLogs,
+    &kDeviceVf,
+    &kDiff,
     &kEvents,
+    &kHelp,
+    &kHistory,
+    &kImageInspect,
+    &kImagePrune,
     &kInfo,
-    &kCompletion,
-    &kRmi,        &kTag,           &kLoad,             &kSave,         &kHistory,  &kImagePrune,  // images
+    &kInspect,
+    &kKill,
+    &kLoad,
+    &kLogs,
+    &kPause,
+    &kRename,
+    &kRestart,
+    &kRm,
+    &kRmi,
+    &kSave,
+    &kStart,
+    &kStop,
+    &kSystemPrune,
+    &kTag,
+    &kTop,
+    &kUnpause,
+    &kVersion,
+    &kWait,
 };
+// clang-format on
 
 constexpr std::array kFamilies = {
     Family{"container", "Manage containers"},

@@ -92,8 +92,9 @@ complete -c hull -n __hull_wants_files -F
 int Print(const std::string& shell) {
   const std::string_view script = CompletionScript(shell);
   if (!script.empty()) return PrintResult(std::string(script));
-  PrintError(MakeError(ErrorCode::kInvalidArgument, "there is no completion for '{}': give bash, "
-                                                    "zsh or fish",
+  PrintError(MakeError(ErrorCode::kInvalidArgument,
+                       "there is no completion for '{}': give bash, "
+                       "zsh or fish",
                        EscapeControl(shell)));
   return kExitFailed;
 }

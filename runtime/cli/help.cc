@@ -158,7 +158,7 @@ std::string GeneralHelp() {
       if (command->group == group && is_one_word) text += Entry(command->name, command->summary);
     }
   }
-  text += "\nManagement Commands (the same, as docker groups them):\n";
+  text += "\nManagement Commands:\n";
   for (const Family& family : Families()) text += Entry(family.name, family.summary);
   return text +
          "\nOptions:\n"

@@ -63,7 +63,8 @@ Result<Filter> ParseFilters(const std::vector<std::string>& filters) {
   Filter filter;
   for (const std::string& text : filters) {
     if (text.starts_with("until=")) {
-      HULL_ASSIGN_WITHIN("--filter", filter.until_ns, format::ParseTimeArgument(text.substr(6), NowNs()));
+      HULL_ASSIGN_WITHIN("--filter", filter.until_ns,
+                         format::ParseTimeArgument(text.substr(6), NowNs()));
     } else if (text.starts_with("label=")) {
       filter.with.push_back(text.substr(6));
     } else if (text.starts_with("label!=")) {
