@@ -114,7 +114,8 @@ constinit const Command kDeviceBind = {
         "it.\n\n"
         "--persist writes a udev rule, /etc/udev/rules.d/10-hull-ADDRESS.rules, that has hull do "
         "it "
-        "when the host starts; hull device unbind --persist removes it.",
+        "when the host starts; hull device unbind --persist removes it. With "
+        "--force, by force then, too.",
     .examples = kBindExamples,
     .declare = DeclareBind,
 };

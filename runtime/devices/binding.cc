@@ -148,28 +148,42 @@ Status Binder::WriteRecord(const PciDevice& device) const {
                              kFileMode);
 }
 
-Status Binder::WriteRule(const PciDevice& device, const std::string& program) const {
+Status Binder::WriteRule(const PciDevice& device, std::span<const PciDevice> together,
+                         const BindOptions& options) const {
   const auto is_plain = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '/' ||
            c == '.' || c == '_' || c == '-' || c == '+';
   };
+  const std::string& program = options.program;
   if (!program.starts_with('/') || !std::all_of(program.begin(), program.end(), is_plain)) {
     return Fail(ErrorCode::kUnsupported,
                 "--persist: udev starts programs by a plain absolute path, which '{}' is not",
                 program);
   }
   const std::string address = device.address.ToString();
-  // The device's numbers are part of it: after a change of hardware another may be at this address.
+  // The devices' numbers are part of it: after a change of hardware others may be at these
+  // addresses.
+  std::string match = fmt::format("ATTR{{vendor}}==\"0x{:04x}\", ATTR{{device}}==\"0x{:04x}\"",
+                                  device.vendor, device.device);
+  std::string command =
+      fmt::format("{} device bind {}{}", program, options.force ? "--force " : "", address);
+  for (const PciDevice& other : together) {
+    if (other.address == device.address || other.iommu_group != device.iommu_group) continue;
+    const std::string name = other.address.ToString();
+    match += fmt::format(
+        ", ATTR{{[pci/{0}]vendor}}==\"0x{1:04x}\", ATTR{{[pci/{0}]device}}==\"0x{2:04x}\"", name,
+        other.vendor, other.device);
+    command += " " + name;
+  }
   const std::string rule = fmt::format(
       "# Written by: hull device bind --persist {0}\n"
       "# Taken away by: hull device unbind --persist {0}\n"
       "# The override keeps the device from its usual driver if that is not loaded yet; hull takes "
       "it\n"
       "# from there if it is, unless a file system or the like is in use on it.\n"
-      "ACTION==\"add\", SUBSYSTEM==\"pci\", KERNEL==\"{0}\", ATTR{{vendor}}==\"0x{1:04x}\", "
-      "ATTR{{device}}==\"0x{2:04x}\", ATTR{{driver_override}}=\"vfio-pci\", "
-      "RUN+=\"{3} device bind {0}\"\n",
-      address, device.vendor, device.device, program);
+      "ACTION==\"add\", SUBSYSTEM==\"pci\", KERNEL==\"{0}\", {1}, "
+      "ATTR{{driver_override}}=\"vfio-pci\", RUN+=\"{2}\"\n",
+      address, match, command);
   HULL_TRY(MakeDirectories(host_.Real(kUdevRules), kDirectoryMode));
   return WriteFileAtomically(host_.Real(RulePath(device.address)), rule, kFileMode);
 }
@@ -211,7 +225,7 @@ Result<std::vector<BindOutcome>> Binder::Bind(std::span<const PciAddress> addres
     const PciDevice& device = devices[i];
     const bool is_there = device.IsOnVfio() && device.override == kVfioDriver;
     Status status = is_there ? Status() : BindOne(device);
-    if (status && options.persist) status = WriteRule(device, options.program);
+    if (status && options.persist) status = WriteRule(device, devices, options);
     if (status) {
       outcomes.push_back({device.address, device.driver, !is_there});
       continue;

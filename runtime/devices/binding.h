@@ -29,7 +29,8 @@ ModuleLoader HostModuleLoader(const HostTree& host);
 
 struct BindOptions {
   bool force = false;
-  // Also at each start of the host: with a udev rule that has `program` (hull's own path) do it.
+  // Also at each start of the host: with a udev rule that has `program` (hull's own path) do it, by
+  // force if it was by force now.
   bool persist = false;
   std::string program;
 };
@@ -80,7 +81,9 @@ class Binder {
   // std::nullopt: there is none, or it is of another device that was at this address.
   std::optional<Record> ReadRecord(const PciDevice& device) const;
   Status WriteRecord(const PciDevice& device) const;
-  Status WriteRule(const PciDevice& device, const std::string& program) const;
+  // `together`: what is bound in the same step; those of the same group go into the rule.
+  Status WriteRule(const PciDevice& device, std::span<const PciDevice> together,
+                   const BindOptions& options) const;
   Status BindOne(const PciDevice& device);
   Status GiveBack(const PciDevice& device);
 

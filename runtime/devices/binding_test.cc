@@ -265,6 +265,23 @@ TEST_F(BindingTest, PersistenceIsAUdevRuleOfThisVeryDevice) {
   EXPECT_FALSE(host_.tree().Exists(path));
 }
 
+TEST_F(BindingTest, DevicesOfOneGroupArePersistentTogether) {
+  // Each alone would be refused while the other still has its driver.
+  host_.Add({.address = "0000:01:00.1", .device = 0x0aaa, .driver = "snd_hda_intel", .group = 1});
+  host_.Add({.address = "0000:02:00.0", .group = 2});
+  const std::array all = {kNvme, PciAddress{0, 1, 0, 1}, PciAddress{0, 2, 0, 0}};
+  const auto outcome =
+      MakeBinder().Bind(all, {.force = true, .persist = true, .program = "/usr/bin/hull"});
+  ASSERT_TRUE(outcome) << outcome.error().ToString();
+  const std::string rules = kUdevRules;
+  const std::string first = host_.tree().Read(rules + "/10-hull-0000:01:00.0.rules");
+  EXPECT_THAT(first, HasSubstr("ATTR{[pci/0000:01:00.1]vendor}==\"0x8086\", "
+                               "ATTR{[pci/0000:01:00.1]device}==\"0x0aaa\""));
+  EXPECT_THAT(first, HasSubstr("bind --force 0000:01:00.0 0000:01:00.1\""));
+  EXPECT_THAT(host_.tree().Read(rules + "/10-hull-0000:02:00.0.rules"),
+              HasSubstr("bind --force 0000:02:00.0\""));
+}
+
 TEST_F(BindingTest, AProgramThatUdevCouldMisreadIsRefused) {
   for (const char* program : {"", "hull", "/usr/bin/hull\"; reboot", "/a b/hull", "/a%k/hull"}) {
     const auto outcome = Bind({.persist = true, .program = program});
