@@ -14,6 +14,7 @@
 #include "guest-agent/protocol/chunk_stream.h"
 #include "images/store/store.h"
 #include "runtime/cli/command.h"
+#include "runtime/cli/image_store.h"
 #include "runtime/container_files.h"
 #include "runtime/format/human.h"
 #include "runtime/image_changes.h"
@@ -94,7 +95,7 @@ Result<std::string> Commit(const std::vector<std::string>& arguments, const Comm
   HULL_ASSIGN(const HostLayout layout, FindHostLayout(global.root, global.state));
   const Containers containers(layout);
   HULL_ASSIGN(const ContainerRecord record, containers.Load(arguments.front()));
-  HULL_ASSIGN(images::Store store, images::Store::Open(layout.store_root));
+  HULL_ASSIGN(images::Store store, OpenImageStore(layout));
   images::CommitRequest request;
   HULL_ASSIGN_WITHIN("the container's image", request.base, store.Resolve(record.image_id));
   HULL_ASSIGN(request.config, MakeConfig(request.base, record, flags));
