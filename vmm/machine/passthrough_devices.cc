@@ -1,5 +1,7 @@
 #include "vmm/machine/passthrough_devices.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <utility>
@@ -139,11 +141,15 @@ Status PassthroughDevices::ConnectOne(Member& member, uint32_t slot,
 Status PassthroughDevices::WatchEvents(Member& member, const Surroundings& surroundings) {
   const auto watch = [&](int fd, const char* what) -> Status {
     if (fd < 0) return {};
-    HULL_ASSIGN(std::unique_ptr<Watch> made,
-                Watch::Create(surroundings.loop, fd,
-                              [&life = surroundings.life, name = member.function->name(), what] {
-                                life.End(api::Cause::kError, fmt::format("{} {}", name, what));
-                              }));
+    HULL_ASSIGN(
+        std::unique_ptr<Watch> made,
+        Watch::Create(surroundings.loop, fd,
+                      [&life = surroundings.life, name = member.function->name(), fd, what] {
+                        // Taken, or the loop would have it for ever.
+                        uint64_t count = 0;
+                        static_cast<void>(::read(fd, &count, sizeof(count)) < 0);
+                        life.End(api::Cause::kError, fmt::format("{} {}", name, what));
+                      }));
     made->WatchReadable(true);
     member.watches.push_back(std::move(made));
     return {};
