@@ -69,6 +69,7 @@ def _lab(report: Report, pattern: str, with_scripts: bool) -> None:
     with ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2)) as pool:
         jobs = [pool.submit(suites.lab_shard, report, index, pattern) for index in range(suites.SHARDS)]
         jobs.append(pool.submit(suites.device_lab, report, pattern))
+        jobs.append(pool.submit(suites.vfio_lab, report, pattern))
         jobs.append(pool.submit(suites.parity, report, pattern))
         if not pattern:
             jobs.append(pool.submit(suites.vtx_smoke, report))

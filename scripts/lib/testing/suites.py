@@ -157,6 +157,17 @@ def _lab_program(report: Report, name: str, label: str, pattern: str, machine: l
         report.failed(suite, f"{label} ran no test", ended.tail)
 
 
+def vfio_lab(report: Report, pattern: str) -> None:
+    """Devices of the lab's host passed through to guests (tests/integration/vfio_test.cc), in a lab of its own."""
+    reader = googletest.Reader(report, "lab", on_end=lambda test, word: report.say(f"vfio: {word:7} {test}"))
+    environment = {"GTEST_FILTER": _gtest_filter(pattern)} if pattern else {}
+    ended = processes.run([scripts_path("lib", "vfio-lab")], seconds=_LAB_SECONDS + 180, on_line=reader.line,
+                          environment=environment)
+    reader.close(ended.status, ended.tail)
+    if reader.seen == 0 and not pattern:
+        report.failed("lab", "vfio ran no test", ended.tail)
+
+
 def parity(report: Report, pattern: str) -> None:
     """tests/parity: the same command lines through hull and podman, in a lab of its own."""
     suite = "parity"

@@ -1,0 +1,232 @@
+// Passed-through devices: hull-vmm with devices of the lab's host, and a guest that tries them
+// (vfio_guest.cc). The lab has an IOMMU and the devices that scripts/lib/vfio-lab gives it; a test
+// of a device that is not there is skipped.
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tests/integration/harness.h"
+
+namespace hull::integration {
+namespace {
+
+constexpr const char kNvme[] = "0x1b36 0x0010";
+constexpr const char kEdu[] = "0x1234 0x11e8";
+constexpr const char kMemory[] = "0x1af4 0x1110";
+
+std::string FirstLine(const std::string& path) {
+  std::string line;
+  std::getline(std::ifstream(path), line);
+  return line;
+}
+
+class VfioTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/hull-vfio-test-XXXXXX";
+    ASSERT_NE(mkdtemp(name), nullptr);
+    directory_ = name;
+    const Ended made = Shell(
+        "cd " + directory_ +
+        " && modprobe vfio-pci && modprobe vfio_iommu_type1 && mkdir -p root/proc root/sys root/dev"
+        " && cp \"$HULL_BUILD/tests/vfio-guest\" root/init"
+        " && mkfs.erofs -E noinline_data root.erofs root > /dev/null 2>&1"
+        " && cp \"$HULL_BUILD/lib/hull/vmlinux-pci\" kernel");
+    ASSERT_EQ(made.exit_code, 0) << made;
+  }
+  void TearDown() override {
+    for (const std::string& address : bound_) {
+      Shell("cd /sys/bus/pci/devices/" + address + "; echo " + address +
+            " > driver/unbind; echo > driver_override; echo " + address +
+            " > /sys/bus/pci/drivers_probe");
+    }
+    Shell("rm -rf " + directory_);
+  }
+
+  // Addresses of the host's devices with these ids.
+  static std::vector<std::string> Find(const std::string& ids) {
+    std::vector<std::string> found;
+    for (const auto& entry : std::filesystem::directory_iterator("/sys/bus/pci/devices")) {
+      const std::string path = entry.path();
+      if (FirstLine(path + "/vendor") + " " + FirstLine(path + "/device") == ids) {
+        found.push_back(entry.path().filename());
+      }
+    }
+    std::ranges::sort(found);
+    return found;
+  }
+  // Binds a device to vfio-pci until the end of the test.
+  void Bind(const std::string& address) {
+    bound_.push_back(address);
+    const Ended ended = Shell(
+        "cd /sys/bus/pci/devices/" + address +
+        " && echo vfio-pci > driver_override && if [[ -e driver ]]; then echo " + address +
+        " > driver/unbind; fi; echo " + address + " > /sys/bus/pci/drivers_probe; readlink driver");
+    ASSERT_NE(ended.out.find("vfio-pci"), std::string::npos) << ended;
+  }
+
+  Ended Run(const std::vector<std::string>& devices, const std::string& words = "",
+            const std::string& shell = "") {
+    std::string list;
+    for (const std::string& device : devices) {
+      list += (list.empty() ? "" : ",") + std::string(R"({"id":"d)") + std::to_string(list.size()) +
+              R"(","device":")" + device + "\"}";
+    }
+    std::ofstream(directory_ + "/vm.json")
+        << R"({"version":1,"name":"t","cpus":1,"memory_bytes":134217728,"kernel":{"path":"kernel",)"
+        << R"("command_line":"quiet console=hvc0 root=/dev/pmem0 rootfstype=erofs rootflags=dax=always )"
+        << "ro rootwait=5 init=/init tsc=reliable noreplace-smp " << words << "\"},"
+        << R"("pmem":[{"id":"root","path":"root.erofs"}],)"
+        << (list.empty() ? "" : R"("vfio":[)" + list + "],")
+        << R"("console":{"log":"console.log"}})";
+    return Shell("cd " + directory_ +
+                     "; rm -f console.log; hull-vmm --config vm.json --status-fd 3 3> status & "
+                     "vmm=$!\n" +
+                     shell + "\nwait $vmm; code=$?; cat console.log status; exit $code",
+                 {.limit = std::chrono::seconds(90)});
+  }
+  static bool Says(const Ended& ended, const std::string& text) {
+    return ended.out.find(text) != std::string::npos || ended.err.find(text) != std::string::npos;
+  }
+  static std::string KernelLog() { return Shell("dmesg").out; }
+
+  std::string directory_;
+  std::vector<std::string> bound_;
+};
+
+TEST_F(VfioTest, MachineWithoutDevicesHasNoPciBus) {
+  const Ended ended = Run({});
+  EXPECT_EQ(ended.exit_code, 0) << ended;
+  EXPECT_FALSE(Says(ended, "RESULT device")) << ended;
+  EXPECT_TRUE(Says(ended, "RESULT end ok")) << ended;
+}
+
+TEST_F(VfioTest, NvmeReadsWritesAndInterruptsAndIsTheHostsAgainAfterwards) {
+  const auto disks = Find(kNvme);
+  if (disks.empty()) GTEST_SKIP() << "no NVMe disk";
+  const std::string before = "hull " + std::to_string(getpid());
+  ASSERT_EQ(Shell("disk=$(ls -d /sys/bus/pci/devices/" + disks[0] +
+                  "/nvme/nvme*/nvme*n1 | head -1); { echo -n '" + before +
+                  "'; head -c 4080 /dev/zero; } | head -c 4096 | dd of=/dev/${disk##*/} "
+                  "oflag=direct bs=4096 2> /dev/null; dd if=/dev/zero of=/dev/${disk##*/} bs=4096 "
+                  "seek=1 count=64 oflag=direct 2> /dev/null")
+                .exit_code,
+            0);
+  Bind(disks[0]);
+  const Ended ended = Run({disks[0]});
+  EXPECT_EQ(ended.exit_code, 0) << ended;
+  EXPECT_TRUE(Says(ended, "RESULT nvme read ok " + before)) << ended;
+  EXPECT_TRUE(Says(ended, "RESULT nvme write ok")) << ended;
+  EXPECT_TRUE(Says(ended, "RESULT nvme interrupts ok")) << ended;
+  const Ended after = Shell("address=" + disks[0] + R"(
+cd /sys/bus/pci/devices/$address; echo $address > driver/unbind; echo > driver_override
+echo $address > /sys/bus/pci/drivers_probe
+for i in $(seq 100); do ls -d nvme/nvme*/nvme*n1 > /dev/null 2>&1 && break; sleep 0.1; done
+disk=$(ls -d nvme/nvme*/nvme*n1 | head -1)
+dd if=/dev/${disk##*/} bs=4096 skip=64 count=1 iflag=direct 2> /dev/null | head -c )" +
+                            std::to_string(before.size()));
+  bound_.clear();
+  EXPECT_EQ(after.out, before) << after;
+}
+
+TEST_F(VfioTest, EduCalculatesInterruptsAndMovesMemoryBothWays) {
+  const auto devices = Find(kEdu);
+  if (devices.empty()) GTEST_SKIP() << "no edu";
+  Bind(devices[0]);
+  const Ended ended = Run({devices[0]});
+  EXPECT_EQ(ended.exit_code, 0) << ended;
+  for (const char* const part : {"identity", "factorial", "intx", "msi", "intx again", "dma"}) {
+    EXPECT_TRUE(Says(ended, std::string("RESULT edu ") + part + " ok")) << part << ended;
+  }
+}
+
+TEST_F(VfioTest, TransactionsBeyondTheGuestsMemoryAreFaultsOfTheIommu) {
+  const auto devices = Find(kEdu);
+  if (devices.empty()) GTEST_SKIP() << "no edu";
+  Bind(devices[0]);
+  Shell("dmesg --clear");
+  const Ended ended = Run({devices[0]});
+  EXPECT_EQ(ended.exit_code, 0) << ended;
+  EXPECT_TRUE(Says(ended, "RESULT edu beyond ok")) << ended;
+  const std::string log = KernelLog();
+  EXPECT_NE(log.find("fault addr 0xc000000"), std::string::npos) << log;
+  // One by the device's write, one by its read, and nothing else.
+  EXPECT_NE(log.find("[DMA Write"), std::string::npos) << log;
+  EXPECT_NE(log.find("[DMA Read"), std::string::npos) << log;
+}
+
+TEST_F(VfioTest, LargeRegionsAndSeveralDevicesAtOnce) {
+  std::vector<std::string> devices = Find(kMemory);
+  if (devices.empty()) GTEST_SKIP() << "no ivshmem";
+  const auto edu = Find(kEdu);
+  devices.insert(devices.end(), edu.begin(), edu.end());
+  for (const std::string& device : devices) Bind(device);
+  const Ended ended = Run(devices);
+  EXPECT_EQ(ended.exit_code, 0) << ended;
+  EXPECT_TRUE(Says(ended, "RESULT ivshmem 1 ok")) << ended;
+  EXPECT_TRUE(Says(ended, "RESULT ivshmem 4096 ok")) << ended;
+  EXPECT_TRUE(Says(ended, "RESULT ivshmem 65536 ok")) << ended;
+  EXPECT_FALSE(Says(ended, "failed")) << ended;
+}
+
+TEST_F(VfioTest, DeviceThatIsNotBoundIsRefusedWithWhatToDo) {
+  const auto devices = Find(kNvme);
+  if (devices.empty()) GTEST_SKIP() << "no NVMe disk";
+  const Ended ended = Run({devices[0]});
+  EXPECT_EQ(ended.exit_code, 24) << ended;
+  EXPECT_TRUE(Says(ended, "vfio[0] (" + devices[0] + ")")) << ended;
+  EXPECT_TRUE(Says(ended, "bind the device to vfio-pci")) << ended;
+}
+
+TEST_F(VfioTest, DeviceOfAnotherVmIsRefused) {
+  const auto devices = Find(kEdu);
+  if (devices.empty()) GTEST_SKIP() << "no edu";
+  Bind(devices[0]);
+  const Ended ended = Run({devices[0]}, "linger", R"(
+until grep -q 'RESULT end' console.log 2> /dev/null; do sleep 0.2; done
+hull-vmm --config vm.json 2>&1; echo "second $?"; kill $vmm)");
+  EXPECT_TRUE(Says(ended, "second 24")) << ended;
+  EXPECT_TRUE(Says(ended, "another VM or program has a device of this group")) << ended;
+  EXPECT_EQ(ended.exit_code, 20) << ended;
+}
+
+TEST_F(VfioTest, DeviceThatTheHostWantsBackEndsTheVm) {
+  const auto devices = Find(kEdu);
+  if (devices.empty()) GTEST_SKIP() << "no edu";
+  Bind(devices[0]);
+  const Ended ended =
+      Run({devices[0]}, "linger",
+          "until grep -q 'RESULT end' console.log 2> /dev/null; do sleep 0.2; done\n"
+          "echo " +
+              devices[0] + " > /sys/bus/pci/drivers/vfio-pci/unbind");
+  EXPECT_EQ(ended.exit_code, 23) << ended;
+  EXPECT_TRUE(Says(ended, "is wanted back by the host")) << ended;
+}
+
+TEST_F(VfioTest, StartsAndKillsInARowLeaveNothingBehind) {
+  const auto devices = Find(kEdu);
+  if (devices.empty()) GTEST_SKIP() << "no edu";
+  Bind(devices[0]);
+  ASSERT_EQ(Run({devices[0]}).exit_code, 0);
+  const Ended ended = Shell("cd " + directory_ + R"(
+locked() { awk '/^(Mlocked|Unevictable|AnonPages)/ {sum += $2} END {print sum}' /proc/meminfo; }
+before=$(locked)
+for i in $(seq 50); do
+  hull-vmm --config vm.json --status-fd 3 3> status & vmm=$!
+  until grep -q started status; do sleep 0.05; done
+  kill -KILL $vmm; wait $vmm 2> /dev/null
+done
+after=$(locked)
+echo "grown by $((after - before)) KiB"
+((after - before < 8192)) || exit 1)",
+                            {.limit = std::chrono::seconds(300)});
+  EXPECT_EQ(ended.exit_code, 0) << ended;
+  // All of it can be used again.
+  EXPECT_EQ(Run({devices[0]}).exit_code, 0);
+}
+
+}  // namespace
+}  // namespace hull::integration
