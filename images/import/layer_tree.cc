@@ -248,7 +248,8 @@ Status LayerTree::AddHardLink(std::string_view path, std::string_view target) {
   HULL_ASSIGN_WITHIN(attempt() + ": the target", const Place from, Locate(target, false));
   const auto source = from.parent->children.find(from.name);
   if (from.name.empty() || source == from.parent->children.end()) {
-    return Fail(ErrorCode::kCorrupt, "{}: the target is not in the layer", attempt());
+    return Fail(ErrorCode::kCorrupt,
+                "{}: the target is not in the layer (lower layers do not count)", attempt());
   }
   Inode* inode = source->second;
   if (IsDirectory(*inode)) {

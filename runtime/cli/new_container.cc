@@ -7,6 +7,7 @@
 
 #include "images/store/store.h"
 #include "runtime/cli/cidfile.h"
+#include "runtime/cli/image_store.h"
 #include "runtime/cli/pull_image.h"
 #include "runtime/container_id.h"
 #include "runtime/events.h"
@@ -17,7 +18,7 @@ namespace hull::cli {
 namespace {
 
 Result<images::Image> FindImage(const Containers& containers, const RunRequest& request) {
-  HULL_ASSIGN(images::Store store, images::Store::Open(containers.layout().store_root));
+  HULL_ASSIGN(images::Store store, OpenImageStore(containers.layout()));
   if (request.pull != PullPolicy::kAlways) {
     Result<images::Image> image = store.Resolve(request.image);
     if (image || image.error().code() != ErrorCode::kNotFound) return image;
