@@ -197,7 +197,7 @@ Status Containers::Remove(const std::string& id) const {
   while (!run && run.error().code() == ErrorCode::kUnavailable) {
     HULL_ASSIGN(const ContainerRecord record, LoadId(id));
     if (IsRunning(record)) return Fail(ErrorCode::kUnavailable, "container {} is running", id);
-    if (!AwaitUnlocked(id, kRemoveWaitMs)) return Fail(std::move(run).error());
+    if (!AwaitChange(id, kRemoveWaitMs)) return Fail(std::move(run).error());
     run = LockRunDirectory(id);
   }
   if (!run) return Fail(std::move(run).error());

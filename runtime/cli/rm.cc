@@ -9,6 +9,8 @@
 namespace hull::cli {
 namespace {
 
+constexpr int kForceAttempts = 5;
+
 struct RmFlags {
   bool force = false;
   bool volumes = false;
@@ -19,8 +21,16 @@ Result<std::string> Remove(const Containers& containers, const std::string& name
   Result<ContainerRecord> record = containers.Load(name);
   if (!record && flags.force && record.error().code() == ErrorCode::kNotFound) return "";
   if (!record) return Fail(std::move(record).error());
+  const std::string id = record->id;
   if (IsRunning(*record) && flags.force) HULL_TRY(KillContainer(containers, *record));
-  Status removed = containers.Remove(record->id);
+  Status removed = containers.Remove(id);
+  // Somebody may start it again and again; not for ever.
+  for (int attempt = 0; attempt < kForceAttempts && !removed && flags.force; ++attempt) {
+    if (removed.error().code() != ErrorCode::kUnavailable) break;
+    record = containers.LoadId(id);
+    if (record) HULL_TRY(KillContainer(containers, *record));
+    removed = record ? containers.Remove(id) : Fail(record.error());
+  }
   if (!removed && removed.error().code() == ErrorCode::kUnavailable && !flags.force) {
     const bool paused = record->state.status == ContainerStatus::kPaused;
     return Fail(
