@@ -26,6 +26,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     for (const std::string& diff_id : config->diff_ids) HULL_CHECK(IsDigest(diff_id));
   }
   static_cast<void>(KindOfDocument(text).has_value());
+  if (const auto images = ParseDockerArchive(text, 10, kLayers)) {
+    HULL_CHECK(images->size() <= 10);
+    for (const DockerArchiveImage& image : *images) HULL_CHECK(image.layers.size() <= kLayers);
+  }
   static_cast<void>(AcceptsAnything(text));
   if (const auto name = ParseImageName(text)) {
     const auto again = ParseImageName(name->Full());
