@@ -131,8 +131,8 @@ TEST_F(HullKillTest, WhoeverIsKilledNothingIsLeftAndPsTellsTheTruth) {
   int killed = 0;
   for (int round = 0; round < rounds; ++round) {
     const std::string script = kScripts[random() % kScripts.size()];
-    const unsigned int moment_us = random() % (kLatestMs * 1000);
-    const unsigned int choice = random();
+    const auto moment_us = static_cast<unsigned int>(random() % (kLatestMs * 1000));
+    const auto choice = static_cast<unsigned int>(random());
     ASSERT_NO_FATAL_FAILURE(Prepare());
     std::thread user([&] { Shell(script); });
     usleep(moment_us);
