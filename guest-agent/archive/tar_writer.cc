@@ -107,12 +107,10 @@ std::string SparseMap(const Entry& entry) {
 }
 
 std::string TimeText(const Entry& entry) {
-  // Before 1970 the nanoseconds count forward from a negative second.
-  if (entry.mtime_s < 0 && entry.mtime_ns != 0) {
-    return fmt::format("-{}.{:09}", -(entry.mtime_s + 1), 1'000'000'000 - entry.mtime_ns);
-  }
-  return entry.mtime_ns == 0 ? fmt::format("{}", entry.mtime_s)
-                             : fmt::format("{}.{:09}", entry.mtime_s, entry.mtime_ns);
+  // Readers do not agree on what a fraction means before 1970: whole seconds then.
+  return entry.mtime_ns == 0 || entry.mtime_s < 0
+             ? fmt::format("{}", entry.mtime_s)
+             : fmt::format("{}.{:09}", entry.mtime_s, entry.mtime_ns);
 }
 
 }  // namespace
