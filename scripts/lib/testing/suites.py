@@ -180,7 +180,8 @@ def parity(report: Report, pattern: str) -> None:
         if match[1] == "ok":
             report.passed(suite, match[2])
 
-    command = [scripts_path("lab"), "run", "--timeout", str(_LAB_SECONDS), "--", os.path.join(CHECKOUT, "tests", "parity", "run")]
+    command = [scripts_path("lab"), "run", "--memory", "10G", "--timeout", str(_LAB_SECONDS), "--",
+               os.path.join(CHECKOUT, "tests", "parity", "run")]
     if pattern and not pattern.lower().startswith("parity"):
         return
     ended = processes.run(command, seconds=_LAB_SECONDS + 180, on_line=line)
