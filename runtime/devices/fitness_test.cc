@@ -170,6 +170,22 @@ TEST_F(FitnessTest, ANamespaceUnderItsSubsystemIsSeen) {
   EXPECT_THAT(Text(), HasSubstr("nvme0n1 is mounted at /"));
 }
 
+TEST_F(FitnessTest, ADirectoryOfTheMachineAboveIsInTheWay) {
+  host_.Add({.driver = "virtio-pci"});
+  const std::string place = "/sys/devices/pci0000:00/0000:01:00.0/virtio1";
+  host_.Write(place + "/mount_tag", std::string_view("share\0", 6));
+  host_.Link("/sys/bus/virtio/devices/virtio1", place);
+  host_.Write("/proc/self/mountinfo", "22 1 0:20 / /data rw - 9p other rw,trans=virtio\n");
+  EXPECT_THAT(Kinds(), IsEmpty());
+  host_.Write("/proc/self/mountinfo", "22 1 0:20 / /data rw - 9p share rw,trans=virtio\n");
+  EXPECT_EQ(Text(), "the host uses it: share is mounted at /data\n");
+  host_.Write("/proc/self/mountinfo", "22 1 0:20 / /data rw - virtiofs share rw\n");
+  EXPECT_THAT(Kinds(), IsEmpty());
+  host_.Write("/sys/fs/virtiofs/0/tag", "share\n");
+  host_.Link("/sys/fs/virtiofs/0/device", place);
+  EXPECT_EQ(Text(), "the host uses it: share is mounted at /data\n");
+}
+
 TEST_F(FitnessTest, SwapAndBtrfsAreInTheWay) {
   host_.Add({});
   host_.AddDisk("0000:01:00.0", "nvme0n1", "259:0");

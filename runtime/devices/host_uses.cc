@@ -158,6 +158,26 @@ void HostUses::AddBlock(const std::string& name, HostUse::Kind kind, const std::
   }
 }
 
+void HostUses::AddShare(std::string_view type, const std::string& tag, const std::string& point) {
+  std::set<PciAddress> functions;
+  if (type == "9p") {
+    for (const std::string& name : host_.List("/sys/bus/virtio/devices")) {
+      const std::string path = "/sys/bus/virtio/devices/" + name;
+      // Some kernels give the NUL at its end, too.
+      const std::string its_tag = host_.Read(path + "/mount_tag");
+      if (its_tag.substr(0, its_tag.find('\0')) == tag) functions.merge(FunctionsOf(path));
+    }
+  } else if (type == "virtiofs") {
+    for (const std::string& name : host_.List("/sys/fs/virtiofs")) {
+      const std::string path = "/sys/fs/virtiofs/" + name;
+      if (host_.Read(path + "/tag") == tag) functions.merge(FunctionsOf(path + "/device"));
+    }
+  }
+  for (const PciAddress& address : functions) {
+    Add(address, HostUse::Kind::kFileSystem, fmt::format("{} is mounted at {}", tag, point));
+  }
+}
+
 void HostUses::LookAtMounts() {
   constexpr size_t kDeviceField = 2;
   constexpr size_t kPointField = 4;
@@ -166,10 +186,11 @@ void HostUses::LookAtMounts() {
     const std::vector<std::string_view> fields = Fields(line);
     const auto dash = std::find(fields.begin(), fields.end(), "-");
     if (fields.size() <= kPointField || fields.end() - dash < 3) continue;
+    const std::string source = FromOctal(*(dash + 2));
+    AddShare(*(dash + 1), source, FromOctal(fields[kPointField]));
     // A file system of several disks (btrfs) has a number of its own; then its source has to do.
     std::string path =
         host_.Resolve(fmt::format("/sys/dev/block/{}", EscapeControl(fields[kDeviceField])));
-    const std::string source = FromOctal(*(dash + 2));
     if (path.empty() && source.starts_with(kDevPrefix)) {
       path = host_.Resolve(source);
       if (path.empty()) path = source;

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime/devices/host_tree.h"
@@ -51,6 +52,8 @@ class HostUses {
   void Add(const PciAddress& address, HostUse::Kind kind, std::string text);
   // `name`: of /sys/class/block; and all that is below it: a partition's disk, an array's members.
   void AddBlock(const std::string& name, HostUse::Kind kind, const std::string& text);
+  // A directory that the machine above shares with this one through a virtio device.
+  void AddShare(std::string_view type, const std::string& tag, const std::string& point);
   void AddNetwork(const std::string& name, const std::string& text);
   // The PCI function that a path of sysfs goes through last.
   std::set<PciAddress> FunctionsOf(const std::string& class_path) const;

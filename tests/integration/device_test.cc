@@ -72,6 +72,10 @@ TEST_F(DeviceTest, TheListIsWhatTheKernelSays) {
             "Intel Corporation 82574L Gigabit Network Connection|128K+128K+16K|yes");
   EXPECT_EQ(FirstLine(List("{{.Class}}|{{.Reset}}|{{.Sriov}}", "address=" + Disk("virtual"))),
             "Non-Volatile memory controller|flr|0/4");
+  // The lab's own root comes from the machine above by one of them.
+  EXPECT_NE(
+      List("{{.Reasons}}", "driver=virtio-pci").find("the host uses it: root is mounted at /"),
+      std::string::npos);
   // Of a group, the others.
   const std::string shared = FirstLine(List("{{.GroupMembers}}", "driver=ahci"));
   EXPECT_NE(shared.find(":1f.0,"), std::string::npos) << shared;
