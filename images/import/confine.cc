@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <memory>
 
 namespace hull::images {
@@ -79,7 +80,12 @@ Status LoadFilter() {
 Status Confine(uint64_t memory_bytes) {
   HULL_TRY(Limit(RLIMIT_CORE, 0));
   if (!kSanitized) HULL_TRY(Limit(RLIMIT_AS, memory_bytes));
+  const pid_t parent = ::getppid();
   HULL_TRY(BecomeNobody());
+  // The kernel forgets the signal that comes with the parent's death when a process changes its
+  // user (prctl(2), PR_SET_PDEATHSIG).
+  if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return FailErrno("die with the parent");
+  if (::getppid() != parent) return Fail(ErrorCode::kCancelled, "the parent is gone");
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return FailErrno("give up new privileges");
   // Nobody may read along or attach, though the user id is shared with other services.
   if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return FailErrno("forbid tracing");

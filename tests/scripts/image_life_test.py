@@ -165,6 +165,25 @@ class KillTest(ImageTest):
             time.sleep(0.005)
         self.assertEqual(session_members(child.pid), [], f"processes of {words} live on")
 
+    def test_helpers_die_with_a_command_that_waits(self):
+        read, write = os.pipe()
+        with open(os.devnull, "r+b") as null:
+            child = subprocess.Popen(self.command("load"), stdin=read, stdout=null, stderr=null, start_new_session=True)
+        os.close(read)
+        self.addCleanup(os.close, write)
+        os.write(write, tar_of([("a", {}, b"x")])[:1024])
+        until = time.monotonic() + 30
+        names = lambda: {pathlib.Path(f"/proc/{pid}/comm").read_text().strip() for pid in session_members(child.pid)}
+        while "hull-import" not in names() and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(0.2)  # until it is confined
+        child.kill()
+        child.wait()
+        until = time.monotonic() + 5
+        while session_members(child.pid) and time.monotonic() < until:
+            time.sleep(0.01)
+        self.assertEqual(session_members(child.pid), [])
+
     def test_kill_at_random_moments_of_every_command(self):
         layout = Layout(self.work / "layout")
         base = tar_of([("base", {}, noise(3 << 20, 1))])
