@@ -10,12 +10,12 @@
 #include <csignal>
 #include <utility>
 
-#include "guest-agent/archive/archive_job.pb.h"
 #include "guest-agent/archive/in_root.h"
 #include "guest-agent/containers.h"
 #include "guest-agent/kernel_log.h"
 #include "guest-agent/oci.h"
 #include "guest-agent/processes.h"
+#include "guest-agent/protocol/archive_job.pb.h"
 #include "guest-agent/spawn.h"
 #include "guest-agent/user.h"
 #include "vmm/base/escape.h"

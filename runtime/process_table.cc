@@ -161,7 +161,8 @@ constexpr Known kKnown[] = {
     {"s", "S", HULL_PS(OrQuestion(p.state().substr(0, 1)))},
     {"sid", "SID", HULL_PS(fmt::format("{}", p.session()))},
     {"start", "STARTED",
-     HULL_PS(Local(p.started_at_ns(), Age(p, all) < kDay ? TimeShape::kSeconds : TimeShape::kDate))},
+     HULL_PS(
+         Local(p.started_at_ns(), Age(p, all) < kDay ? TimeShape::kSeconds : TimeShape::kDate))},
     {"stat", "STAT", HULL_PS(Status(p))},
     {"state", "S", HULL_PS(OrQuestion(p.state().substr(0, 1)))},
     {"stime", "STIME", HULL_PS(Started(p, all))},

@@ -16,11 +16,11 @@
 #include <csignal>
 #include <set>
 
-#include "guest-agent/archive/archive_job.pb.h"
 #include "guest-agent/archive/confine.h"
 #include "guest-agent/archive/layer_changes.h"
 #include "guest-agent/archive/tree_sink.h"
 #include "guest-agent/archive/tree_source.h"
+#include "guest-agent/protocol/archive_job.pb.h"
 #include "guest-agent/protocol/chunk_stream.h"
 #include "guest-agent/rootfs.h"
 #include "vmm/base/escape.h"

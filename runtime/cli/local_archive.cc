@@ -9,7 +9,7 @@
 #include <charconv>
 #include <climits>
 
-#include "guest-agent/archive/archive_job.pb.h"
+#include "guest-agent/protocol/archive_job.pb.h"
 #include "images/store/child_process.h"
 #include "vmm/base/file.h"
 #include "vmm/base/unique_fd.h"

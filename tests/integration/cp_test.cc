@@ -27,7 +27,8 @@ constexpr char kMakeTree[] =
 
 // Everything that is to survive, in a form that can be compared.
 constexpr char kShow[] =
-    "show() { (cd $1; find . -printf '%P %y %m %n %l %s\\n' | grep -av '^ d\\|^d ' | sort; cat a h; "
+    "show() { (cd $1; find . -printf '%P %y %m %n %l %s\\n' | grep -av '^ d\\|^d ' | sort; cat a "
+    "h; "
     "cat not-utf8*; getfattr --only-values -n user.note a; "
     "test $(stat -c %b holes) -lt 100 && echo sparse); }; ";
 
