@@ -151,6 +151,8 @@ TEST_F(VfioTest, TransactionsBeyondTheGuestsMemoryAreFaultsOfTheIommu) {
   const Ended ended = Run({devices[0]});
   EXPECT_EQ(ended.exit_code, 0) << ended;
   EXPECT_TRUE(Says(ended, "RESULT edu beyond ok")) << ended;
+  // Linux tells of Intel's IOMMU in these words; QEMU's emulation of AMD's reports nothing.
+  if (!std::filesystem::exists("/sys/class/iommu/dmar0")) return;
   const std::string log = KernelLog();
   EXPECT_NE(log.find("fault addr 0xc000000"), std::string::npos) << log;
   // One by the device's write, one by its read, and nothing else.
