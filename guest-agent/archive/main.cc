@@ -73,6 +73,12 @@ Status Finish(ChunkSender& sender, const Status& status, v1::ArchiveEnd end) {
   return status ? sent : status;
 }
 
+// The host's own side is answered by exit code and text: how many bytes the tar had.
+Status FinishOnHost(const Status& status, uint64_t tar_bytes) {
+  if (!status) return status;
+  return WriteAll(STDOUT_FILENO, fmt::format("{}\n", tar_bytes));
+}
+
 Status Read(const ArchiveJob& job) {
   ChunkSender sender(job.on_host() ? kOutputOnHost : kOutput);
   Status confined = job.on_host() ? Status() : EnterRoot(kRoot);
@@ -89,7 +95,8 @@ Status Read(const ArchiveJob& job) {
   v1::ArchiveEnd end;
   end.set_entries(tar.entries());
   AddWarnings(entries.warnings(), end);
-  return Finish(sender, status, std::move(end));
+  status = Finish(sender, status, std::move(end));
+  return job.on_host() ? FinishOnHost(status, sender.data_bytes()) : status;
 }
 
 Status ConfineWriter(const ArchiveJob& job) {
@@ -100,12 +107,6 @@ Status ConfineWriter(const ArchiveJob& job) {
   }
   return KeepCapabilities({CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID,
                            CAP_MKNOD, CAP_SETFCAP});
-}
-
-// The host's own side is answered by exit code and text: how many bytes the tar had.
-Status FinishOnHost(const Status& status, const v1::ArchiveEnd& end) {
-  if (!status) return status;
-  return WriteAll(STDOUT_FILENO, fmt::format("{}\n", end.data_bytes()));
 }
 
 Status Write(const ArchiveJob& job) {
@@ -131,7 +132,7 @@ Status Write(const ArchiveJob& job) {
   }
   end.set_data_bytes(receiver.data_bytes());
   const Status status = report ? Status() : Status(Fail(report.error()));
-  return job.on_host() ? FinishOnHost(status, end) : Finish(sender, status, std::move(end));
+  return job.on_host() ? FinishOnHost(status, end.data_bytes()) : Finish(sender, status, std::move(end));
 }
 
 // The layers below, without the container's writable one. They go with this process's namespace.

@@ -200,7 +200,7 @@ Status Copy::In(ContainerFiles& files, const std::string& host_path) {
               PlanCopy(source, S_ISDIR(status.st_mode), destination, state));
   archive.set_path(target.directory);
   HULL_ASSIGN(const UniqueFd socket, files.OpenArchive(archive));
-  const Status sent = SendLocal(socket.get(), source, flags_.follow_link, target.name);
+  const Result<uint64_t> sent = SendLocal(socket.get(), source, flags_.follow_link, target.name);
   const Result<ArchiveEnd> end = agent::ReceiveArchiveEnd(socket.get());
   // If the guest gave up first, its reason is the reason; else our own.
   if (end && end->code() != 0) {
@@ -214,7 +214,7 @@ Status Copy::In(ContainerFiles& files, const std::string& host_path) {
   HULL_TRY(sent);
   if (!end) return Fail(end.error());
   HULL_TRY(CheckEnd(*end));
-  Report(end->data_bytes(), fmt::format("{}:{}", container_, path_));
+  Report(*sent, fmt::format("{}:{}", container_, path_));
   return {};
 }
 

@@ -53,17 +53,24 @@ Result<images::CommandResult> RunHelper(const archive::ArchiveJob& job, const st
   return Fail(ErrorCode::kFailed, "{}", last);
 }
 
+uint64_t TarBytes(const images::CommandResult& result) {
+  uint64_t bytes = 0;
+  std::from_chars(result.output.data(), result.output.data() + result.output.size(), bytes);
+  return bytes;
+}
+
 }  // namespace
 
-Status SendLocal(int socket, const std::string& path, bool follow_link, const std::string& name) {
+Result<uint64_t> SendLocal(int socket, const std::string& path, bool follow_link,
+                           const std::string& name) {
   archive::ArchiveJob job;
   job.set_on_host(true);
   job.mutable_request()->set_operation(agent::v1::Archive::READ);
   job.mutable_request()->set_path(path);
   job.mutable_request()->set_follow_link(follow_link);
   job.mutable_request()->set_name(name);
-  HULL_TRY(RunHelper(job, "/", socket));
-  return {};
+  HULL_ASSIGN(const images::CommandResult result, RunHelper(job, "/", socket));
+  return TarBytes(result);
 }
 
 Result<ReceivedLocal> ReceiveLocal(int socket, const std::string& directory, bool keep_owner) {
@@ -75,8 +82,7 @@ Result<ReceivedLocal> ReceiveLocal(int socket, const std::string& directory, boo
   HULL_ASSIGN(const images::CommandResult result, RunHelper(job, directory, socket));
   ReceivedLocal received;
   received.warnings = result.errors;
-  std::from_chars(result.output.data(), result.output.data() + result.output.size(),
-                  received.tar_bytes);
+  received.tar_bytes = TarBytes(result);
   return received;
 }
 

@@ -8,8 +8,10 @@
 
 namespace hull::cli {
 
-// Sends the file or tree at `path` (absolute), under `name`, as chunks on `socket`.
-Status SendLocal(int socket, const std::string& path, bool follow_link, const std::string& name);
+// Sends the file or tree at `path` (absolute), under `name`, as chunks on `socket`. Returns how many
+// bytes of tar that was.
+Result<uint64_t> SendLocal(int socket, const std::string& path, bool follow_link,
+                           const std::string& name);
 
 struct ReceivedLocal {
   uint64_t tar_bytes = 0;
