@@ -8,8 +8,8 @@
 
 namespace hull::cli {
 
-// Sends the file or tree at `path` (absolute), under `name`, as chunks on `socket`. Returns how many
-// bytes of tar that was.
+// Sends the file or tree at `path` (absolute), under `name`, as chunks on `socket`. Returns how
+// many bytes of tar that was.
 Result<uint64_t> SendLocal(int socket, const std::string& path, bool follow_link,
                            const std::string& name);
 
