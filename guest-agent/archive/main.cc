@@ -132,7 +132,8 @@ Status Write(const ArchiveJob& job) {
   }
   end.set_data_bytes(receiver.data_bytes());
   const Status status = report ? Status() : Status(Fail(report.error()));
-  return job.on_host() ? FinishOnHost(status, end.data_bytes()) : Finish(sender, status, std::move(end));
+  return job.on_host() ? FinishOnHost(status, end.data_bytes())
+                       : Finish(sender, status, std::move(end));
 }
 
 // The layers below, without the container's writable one. They go with this process's namespace.
