@@ -5,7 +5,6 @@
 
 #include <filesystem>
 #include <fstream>
-#include <regex>
 #include <sstream>
 
 #include "runtime/events.h"
@@ -32,12 +31,14 @@ class ContainerLogTest : public testing::Test {
   }
   // Without the times, which are checked here.
   static std::string Said(const std::string& path) {
-    static const std::regex kTime(R"(^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z )");
+    constexpr std::string_view kTime = "dddd-dd-ddTdd:dd:dd.dddddddddZ ";
     std::istringstream lines(Slurp(path));
     std::string said;
     for (std::string line; std::getline(lines, line);) {
-      EXPECT_TRUE(std::regex_search(line, kTime)) << line.substr(0, 60);
-      said += line.substr(31) + "\n";
+      std::string shape = line.substr(0, kTime.size());
+      for (char& c : shape) c = c >= '0' && c <= '9' ? 'd' : c;
+      EXPECT_EQ(shape, kTime);
+      said += line.substr(kTime.size()) + "\n";
     }
     return said;
   }
