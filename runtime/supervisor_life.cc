@@ -287,8 +287,8 @@ ContainerEnd SupervisorLife::EndOf(const Error& error) {
     end.exit_code = *forced_exit_code_;
     return end;
   }
-  // Of a command that is not there only a container that never ran can be told, and only by a guest:
-  // what is missing before there is one is hull's own.
+  // Of a command that is not there only a container that never ran can be told, and only by a
+  // guest: what is missing before there is one is hull's own.
   end.exit_code = end.started || !sandbox_ ? kExitHullFailed : ExitCodeOf(error);
   end.error = error.ToString();
   end.hint = error.hint();
