@@ -7,8 +7,11 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <optional>
 #include <utility>
 
+#include "images/store/collect.h"
+#include "images/store/file_lock.h"
 #include "images/store/lookup.h"
 #include "images/store/manifest.h"
 #include "images/store/records.h"
@@ -81,6 +84,23 @@ Result<Image> Store::Resolve(std::string_view name_or_id) const {
     if (!found.digest.empty()) image->digest = found.digest;
     return image;
   }
+}
+
+Status Store::CheckLayers(const std::vector<std::string>& layer_files) const {
+  const StorePaths paths(root_);
+  // Without a lock's file nobody holds it, and whoever takes it from now on sees the container.
+  // From a store that cannot be written nobody removes anything.
+  std::optional<FileLock> lock;
+  if (::access(paths.Lock("store").c_str(), F_OK) == 0 &&
+      ::access(paths.Locks().c_str(), W_OK) == 0) {
+    HULL_ASSIGN(FileLock taken, LockStore(paths));
+    lock.emplace(std::move(taken));
+  }
+  for (const std::string& file : layer_files) {
+    const std::string path = fmt::format("{}/{}", paths.Layers(), file);
+    if (::access(path.c_str(), F_OK) != 0) return FailErrno("layer {}", path);
+  }
+  return {};
 }
 
 Result<std::vector<Image>> Store::List() const {

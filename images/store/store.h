@@ -142,6 +142,11 @@ class Store {
   // prefix of one. kNotFound when there is none, kInvalidArgument for what is neither name nor id.
   Result<Image> Resolve(std::string_view name_or_id) const;
 
+  // Whether files of layers/ (names without directory) are there, for a container whose record
+  // names them already: from then on nothing takes them, but a removal that had asked who uses what
+  // before the record was there still does. Waits for such a removal. kNotFound: one is gone.
+  Status CheckLayers(const std::vector<std::string>& layer_files) const;
+
   // All images, newest first.
   Result<std::vector<Image>> List() const;
 

@@ -20,6 +20,9 @@ struct NewContainer {
   std::string cidfile;
 };
 Result<NewContainer> PrepareNewContainer(const Containers& containers, const RunRequest& request);
-Result<ContainerRecord> MakeNewContainer(const Containers& containers, NewContainer container);
+// If its image was removed meanwhile, it is made of what its name means now (kNotFound: nothing).
+// An error leaves nothing. `run`: the container's run directory, if the caller has it.
+Result<ContainerRecord> MakeNewContainer(const Containers& containers, const RunRequest& request,
+                                         NewContainer container, const RunDirectory* run);
 
 }  // namespace hull::cli
