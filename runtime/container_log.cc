@@ -58,7 +58,11 @@ Status ContainerLog::Write(std::string_view text) {
   if (text.empty()) return {};
   if (!fd_.valid()) HULL_TRY(OpenFileAgain());
   if (size_bytes_ > 0 && size_bytes_ + text.size() > options_.max_bytes) HULL_TRY(Rotate());
-  HULL_TRY_WITHIN("write the container's log", WriteAll(fd_.get(), text));
+  if (Status written = WriteAll(fd_.get(), text); !written) {
+    // No half of a line, which the next would seem to be the rest of.
+    if (ftruncate(fd_.get(), static_cast<off_t>(size_bytes_)) != 0) fd_.Reset();
+    return Fail(std::move(written).error().Within("write the container's log"));
+  }
   size_bytes_ += text.size();
   return {};
 }

@@ -1,7 +1,9 @@
 #include "runtime/container_log.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include <filesystem>
 #include <fstream>
@@ -117,6 +119,24 @@ TEST_F(ContainerLogTest, ADisabledLogIsNoFile) {
   ASSERT_TRUE(log.Append(LogStream::kStdout, "x\n"));
   ASSERT_TRUE(log.Flush());
   EXPECT_FALSE(fs::exists(path_));
+}
+
+// What a full disk does: a part of the text is taken, then none.
+TEST_F(ContainerLogTest, WhatDoesNotFitLeavesNoHalfLines) {
+  ContainerLog log = ContainerLog::Open(path_, {}).value();
+  ASSERT_TRUE(log.Append(LogStream::kStdout, "before\n"));
+  rlimit limit{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &limit), 0);
+  signal(SIGXFSZ, SIG_IGN);
+  const rlimit little{60, limit.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &little), 0);
+  const Status lost = log.Append(LogStream::kStdout, "what is lost\n");
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+  signal(SIGXFSZ, SIG_DFL);
+  ASSERT_FALSE(lost);
+  EXPECT_NE(lost.error().ToString().find("write the container's log"), std::string::npos);
+  ASSERT_TRUE(log.Append(LogStream::kStdout, "after\n"));
+  EXPECT_EQ(Said(path_), "stdout F before\nstdout F after\n");
 }
 
 TEST_F(ContainerLogTest, ARestartAppends) {

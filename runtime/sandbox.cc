@@ -165,8 +165,14 @@ Status Sandbox::Prepare(const HostLayout& layout, const SandboxSpec& spec) {
       // By rename, so that a killed start leaves no half of a disk to the next.
       const std::string beside = scratch_path + ".new";
       unlink(beside.c_str());
-      HULL_TRY(MakeScratchDisk(layout, beside, size, spec.scratch));
-      if (rename(beside.c_str(), scratch_path.c_str()) != 0) return FailErrno("rename {}", beside);
+      Status made = MakeScratchDisk(layout, beside, size, spec.scratch);
+      if (made && rename(beside.c_str(), scratch_path.c_str()) != 0) {
+        made = FailErrno("rename {}", beside);
+      }
+      if (!made) {
+        unlink(beside.c_str());
+        return made;
+      }
     }
   }
   HULL_ASSIGN(devices_, MakeDeviceLayout(layout.guest_root, spec.layers, scratch_path,
