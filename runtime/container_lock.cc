@@ -27,6 +27,10 @@ constexpr uint64_t kMaxRecordBytes = 16ULL << 20;
 constexpr uint64_t kMaxStateBytes = 64ULL << 10;
 constexpr uint64_t kSandboxStateVersion = 2;
 constexpr int kMakeAttempts = 200;
+constexpr char kRecordName[] = "container.json";
+constexpr char kSpareName[] = "container.json.spare";
+// By how much a record may have grown when a container has ended: an error's words.
+constexpr off_t kRecordGrowth = 2048;
 
 std::string NamesDirectory(const Containers& containers) {
   return containers.layout().store_root + "/names";
@@ -172,7 +176,35 @@ Status ContainerLock::WriteFile(std::string_view name, std::string_view text) co
 }
 
 Status ContainerLock::WriteRecord(const ContainerRecord& record) const {
-  return WriteFile("container.json", WriteContainerRecord(record));
+  const std::string text = WriteContainerRecord(record);
+  Status written = WriteFile(kRecordName, text);
+  if (written) return {};
+  const int error_number = written.error().error_number();
+  const bool full = error_number == ENOSPC || error_number == EDQUOT;
+  if (!full || !WriteIntoSpare(text)) return written;
+  // The record before has left its place.
+  SetSpaceAside();
+  return {};
+}
+
+void ContainerLock::SetSpaceAside() const {
+  struct stat record {};
+  if (fstatat(fd_.get(), kRecordName, &record, 0) != 0) return;
+  const UniqueFd spare(openat(fd_.get(), kSpareName, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  if (spare.valid() && fallocate(spare.get(), 0, 0, record.st_size + kRecordGrowth) != 0) {
+    unlinkat(fd_.get(), kSpareName, 0);
+  }
+}
+
+void ContainerLock::GiveSpaceBack() const {
+  unlinkat(fd_.get(), kSpareName, 0);
+}
+
+bool ContainerLock::WriteIntoSpare(std::string_view text) const {
+  const UniqueFd spare(openat(fd_.get(), kSpareName, O_WRONLY | O_CLOEXEC));
+  return spare.valid() && WriteAll(spare.get(), text).has_value() &&
+         ftruncate(spare.get(), static_cast<off_t>(text.size())) == 0 &&
+         renameat(fd_.get(), kSpareName, fd_.get(), kRecordName) == 0;
 }
 
 Status ContainerLock::RemoveDirectory() const {

@@ -38,7 +38,12 @@ class ContainerLock {
   static Result<ContainerLock> TryTake(const Containers& containers, const std::string& id);
 
   Status WriteFile(std::string_view name, std::string_view text) const;
+  // On a full disk into the space that was set aside.
   Status WriteRecord(const ContainerRecord& record) const;
+  // Sets space aside for a further record, so that the end of a container that runs now can be
+  // written in any case; or does not, if there is none any more.
+  void SetSpaceAside() const;
+  void GiveSpaceBack() const;
   // Gone at once for everybody, then file by file.
   Status RemoveDirectory() const;
 
@@ -47,6 +52,7 @@ class ContainerLock {
       : path_(std::move(path)), removed_path_(std::move(removed_path)), fd_(std::move(fd)) {}
 
   static Result<ContainerLock> Lock(const Containers& containers, const std::string& id, int how);
+  bool WriteIntoSpare(std::string_view text) const;
 
   std::string path_;
   std::string removed_path_;

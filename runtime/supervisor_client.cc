@@ -7,6 +7,10 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "vmm/base/log.h"
+
+#include "vmm/base/log.h"
+
 namespace hull {
 
 using std::chrono::milliseconds;
@@ -42,6 +46,7 @@ class SupervisorClient::Impl : public std::enable_shared_from_this<SupervisorCli
 
   void Handle(const boost::json::object& message) {
     if (TextOf(message, "event") == "started") started_ = true;
+    if (TextOf(message, "event") == "warning") log::Warn("{}", TextOf(message, "message"));
     if (Result<ContainerEnd> end = ContainerEndOf(message)) end_ = std::move(*end);
     const auto called = calls_.find(IntegerOf(message, "id", 0));
     if (called == calls_.end()) return;

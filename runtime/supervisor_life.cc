@@ -128,6 +128,9 @@ void SupervisorLife::RecordProcesses() {
   if (const Status written = WriteFileAtomically(path, WriteSandboxState(state), 0600); !written) {
     log::Warn("{}", written.error().ToString());
   }
+  if (const Result<ContainerLock> lock = ContainerLock::Take(containers_, id_)) {
+    lock->SetSpaceAside();
+  }
 }
 
 Status SupervisorLife::Boot() {
@@ -198,9 +201,9 @@ Status SupervisorLife::StartContainer() {
     stream.Start(
         [this, kind](std::string_view bytes) {
           const Status logged = log_->Append(kind, bytes);
-          if (!logged && !std::exchange(log_failed_, true)) {
-            log::Warn("{}", logged.error().ToString());
-          }
+          if (logged || std::exchange(log_failed_, true)) return;
+          // What the process says reaches those who are attached all the same.
+          Broadcast({{"event", "warning"}, {"message", logged.error().ToString()}});
         },
         [] {});
   };
@@ -309,6 +312,9 @@ Status SupervisorLife::RecordEnd(const ContainerEnd& end) {
     return {};
   };
   HULL_ASSIGN(record_, containers_.Change(id_, change));
+  if (const Result<ContainerLock> lock = ContainerLock::Take(containers_, id_)) {
+    lock->GiveSpaceBack();
+  }
   if (!end.console.empty() && !record_.remove_at_exit) {
     HULL_TRY(WriteFileAtomically(containers_.ConsolePath(id_), end.console, 0600));
   }
