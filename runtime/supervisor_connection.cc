@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <utility>
+#include <vector>
 
 #include <boost/json/serialize.hpp>
 
@@ -25,12 +26,19 @@ void SupervisorConnection::Await() {
 void SupervisorConnection::Receive() {
   const Result<size_t> got = ReceiveSome(socket_.native_handle(), text_, descriptors_);
   if (got && *got == 0) return End();
-  while (socket_.is_open()) {
+  std::vector<boost::json::object> requests;
+  while (true) {
     Result<boost::json::object> request = TakeLine(text_);
     if (!request && request.error().code() == ErrorCode::kNotFound) break;
     if (!request) return End();
-    // Descriptors come with the bytes of their own request and with no other's.
-    on_request_(shared_from_this(), *request, std::exchange(descriptors_, {}));
+    requests.push_back(std::move(*request));
+  }
+  // unix(7): what is received at once ends with the bytes that descriptors came with. So they are
+  // of the last request, or of the one whose rest is still to come.
+  for (size_t i = 0; i < requests.size() && socket_.is_open(); ++i) {
+    const bool last = i + 1 == requests.size() && text_.empty();
+    on_request_(shared_from_this(), requests[i],
+                last ? std::exchange(descriptors_, {}) : std::vector<UniqueFd>());
   }
   Await();
 }

@@ -113,6 +113,14 @@ TEST_F(HullContainersTest, DetachKeysLeaveATerminal) {
   EXPECT_EQ(ended.out, "read escape sequence\nk1\n2\nk1\n") << ended.err;
 }
 
+TEST_F(HullContainersTest, ATerminalThatHasASizeShowsWhatComes) {
+  const Ended ended = Shell(
+      "printf '#!/bin/bash\nstty rows 30 cols 100\nexec $HULL run --rm -it --storage tmpfs test "
+      "echo shown\n' > s; chmod +x s\n"
+      "sleep 2 | script -qec ./s /dev/null | tr -d '\r'");
+  EXPECT_EQ(ended.out, "shown\n") << ended.err;
+}
+
 TEST_F(HullContainersTest, TheExitCodeIsThereForEveryWaiter) {
   const Ended ended = Shell(
       "$HULL run -d --rm --storage tmpfs --name w1 test sh -c 'sleep 0.5; exit 6' > /dev/null\n"
