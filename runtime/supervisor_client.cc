@@ -9,8 +9,6 @@
 
 #include "vmm/base/log.h"
 
-#include "vmm/base/log.h"
-
 namespace hull {
 
 using std::chrono::milliseconds;

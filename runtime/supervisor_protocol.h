@@ -15,9 +15,11 @@
 //   {"event":"started"}
 //   {"event":"failed","exit_code":127,...}   before it was started
 //   {"event":"exited","exit_code":0,...}
-//   {"event":"warning","message":"write the container's log: ..."}   once; not told to later clients
-// "failed" and "exited" have "out_of_memory", and when hull is at fault "error", "hint" and "console" (the
-// guest's last words, fit for a terminal). The end of the connection says that all is cleaned up.
+//   {"event":"warning","message":"write the container's log: ..."}   once; not told to later
+//   clients
+// "failed" and "exited" have "out_of_memory", and when hull is at fault "error", "hint" and
+// "console" (the guest's last words, fit for a terminal). The end of the connection says that all
+// is cleaned up.
 #pragma once
 
 #include <cstdint>

@@ -43,7 +43,8 @@ Result<int> Execute(const RunRequest& request, const GlobalOptions& global) {
   // First the run directory: a container that is to leave nothing is known by it to be half started
   // if this process is killed.
   HULL_ASSIGN(RunDirectory run, containers->LockRunDirectory(id));
-  const Result<ContainerRecord> record = MakeNewContainer(*containers, request, std::move(container), &run);
+  const Result<ContainerRecord> record =
+      MakeNewContainer(*containers, request, std::move(container), &run);
   if (!record) {
     rmdir(run.path.c_str());
     return Fail(record.error());
