@@ -15,6 +15,7 @@ _BUILD_SECONDS = 1800
 _UNIT_SECONDS = 300
 _LAB_SECONDS = 800
 SHARDS = 2
+PARITY_SHARDS = 2
 
 
 def scripts_path(*names: str) -> str:
@@ -168,8 +169,8 @@ def vfio_lab(report: Report, pattern: str) -> None:
         report.failed("lab", "vfio ran no test", ended.tail)
 
 
-def parity(report: Report, pattern: str) -> None:
-    """tests/parity: the same command lines through hull and podman, in a lab of its own."""
+def parity(report: Report, pattern: str, shard: int) -> None:
+    """tests/parity: the same command lines through hull and podman, one of PARITY_SHARDS, in a lab of its own."""
     suite = "parity"
 
     def line(text: str) -> None:
@@ -181,7 +182,7 @@ def parity(report: Report, pattern: str) -> None:
             report.passed(suite, match[2])
 
     command = [scripts_path("lab"), "run", "--memory", "10G", "--timeout", str(_LAB_SECONDS), "--",
-               os.path.join(CHECKOUT, "tests", "parity", "run")]
+               os.path.join(CHECKOUT, "tests", "parity", "run"), "--shard", f"{shard}/{PARITY_SHARDS}"]
     if pattern and not pattern.lower().startswith("parity"):
         return
     ended = processes.run(command, seconds=_LAB_SECONDS + 180, on_line=line)
