@@ -14,6 +14,7 @@ from .results import Outcome, Report
 _BUILD_SECONDS = 1800
 _UNIT_SECONDS = 300
 _LAB_SECONDS = 800
+_PARITY_SECONDS = 1500
 SHARDS = 2
 PARITY_SHARDS = 2
 
@@ -181,11 +182,11 @@ def parity(report: Report, pattern: str, shard: int) -> None:
         if match[1] == "ok":
             report.passed(suite, match[2])
 
-    command = [scripts_path("lab"), "run", "--memory", "10G", "--timeout", str(_LAB_SECONDS), "--",
+    command = [scripts_path("lab"), "run", "--memory", "10G", "--timeout", str(_PARITY_SECONDS), "--",
                os.path.join(CHECKOUT, "tests", "parity", "run"), "--shard", f"{shard}/{PARITY_SHARDS}"]
     if pattern and not pattern.lower().startswith("parity"):
         return
-    ended = processes.run(command, seconds=_LAB_SECONDS + 180, on_line=line)
+    ended = processes.run(command, seconds=_PARITY_SECONDS + 180, on_line=line)
     if ended.status != 0:
         report.failed(suite, "agreement with podman", ended.tail)
 
