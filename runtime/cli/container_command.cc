@@ -23,6 +23,8 @@ constexpr int64_t kDefaultStopSeconds = 10;
 constexpr int kExitKilled = 137;
 // For the agent to pass on a signal, on a slow host.
 constexpr milliseconds kSignalLimit{10'000};
+// For the agent to freeze or thaw all processes.
+constexpr milliseconds kFreezeLimit{60'000};
 // From SIGKILL until the machine itself is ended.
 constexpr milliseconds kKillLimit{10'000};
 // For a supervisor to end its machine and clean up.
@@ -106,11 +108,16 @@ Status KillContainer(const Containers& containers, const ContainerRecord& record
   return (*running)->EndByForce(kExitKilled);
 }
 
-Status StopContainer(const Containers& containers, const ContainerRecord& record,
-                     std::optional<int64_t> timeout_s, std::optional<int> signal) {
+Result<ContainerRecord> StopContainer(const Containers& containers, const std::string& name,
+                                      const StopFlags& flags) {
+  std::optional<int> signal;
+  if (!flags.signal.empty()) {
+    HULL_ASSIGN(signal, ParseSignal(flags.signal));
+  }
+  HULL_ASSIGN(ContainerRecord record, containers.Load(name));
   Result<std::unique_ptr<RunningContainer>> running = RunningContainer::Find(containers, record);
   // It has ended meanwhile, or never ran.
-  if (!running) return {};
+  if (!running) return record;
   int number = SIGTERM;
   if (signal) {
     number = *signal;
@@ -118,14 +125,34 @@ Status StopContainer(const Containers& containers, const ContainerRecord& record
     number = ParseSignal(record.process.stop_signal).value_or(SIGTERM);
   }
   const int64_t limit_s =
-      timeout_s.value_or(record.process.stop_timeout_s.value_or(kDefaultStopSeconds));
+      flags.timeout_s.value_or(record.process.stop_timeout_s.value_or(kDefaultStopSeconds));
   std::optional<milliseconds> limit;
   if (limit_s >= 0) limit = seconds(limit_s);
   const Status signalled = (*running)->Signal(number, true);
   const bool ended = signalled && (*running)->AwaitEnd(limit);
   if (!ended) HULL_TRY(KillContainer(containers, record));
   RecordContainerEvent(containers.layout(), record, "stop");
-  return {};
+  return record;
+}
+
+void DeclareStopFlags(CLI::App& app, StopFlags& flags) {
+  app.add_option("-t,--time,--timeout", flags.timeout_s,
+                 "Seconds until it is killed (its own, or 10); -1: never")
+      ->type_name("SECONDS");
+  app.add_option("-s,--signal", flags.signal, "Signal to send (its own, or SIGTERM)")
+      ->type_name("SIGNAL");
+}
+
+Status AskSupervisor(const Containers& containers, const std::string& name,
+                     std::string_view method) {
+  HULL_ASSIGN(const ContainerRecord record, containers.Load(name));
+  if (!IsRunning(record)) {
+    return Fail(ErrorCode::kUnavailable, "Container {} is not running", record.id);
+  }
+  HULL_ASSIGN(const std::unique_ptr<RunningContainer> running,
+              RunningContainer::Find(containers, record));
+  return running->supervisor().CallAndWait(
+      {{"method", boost::json::string_view(method.data(), method.size())}}, kFreezeLimit);
 }
 
 Result<RunDirectory> LockForStart(const Containers& containers, const std::string& id) {

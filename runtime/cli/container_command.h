@@ -49,11 +49,22 @@ class RunningContainer {
   std::unique_ptr<SupervisorClient> client_;
 };
 
-// Docker's stop: the container's stop signal, or `signal`; after `timeout_s` (absent: the
-// container's own, or 10; negative: never) SIGKILL, and then the machine itself. Not running is
-// success.
-Status StopContainer(const Containers& containers, const ContainerRecord& record,
-                     std::optional<int64_t> timeout_s, std::optional<int> signal);
+// The flags of `stop` and `restart`.
+struct StopFlags {
+  std::optional<int64_t> timeout_s;
+  std::string signal;
+};
+void DeclareStopFlags(CLI::App& app, StopFlags& flags);
+
+// Docker's stop: the container's stop signal, or that of the flags; after the time of the flags
+// (absent: the container's own, or 10 s; negative: never) SIGKILL, and then the machine itself. Not
+// running is success. Returns the container as it was before.
+Result<ContainerRecord> StopContainer(const Containers& containers, const std::string& name,
+                                      const StopFlags& flags);
+
+// Has a running container's supervisor do `method` ("pause", "resume").
+Status AskSupervisor(const Containers& containers, const std::string& name,
+                     std::string_view method);
 
 // SIGKILL, and the machine itself when that does not help.
 Status KillContainer(const Containers& containers, const ContainerRecord& record);
