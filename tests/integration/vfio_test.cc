@@ -106,7 +106,7 @@ TEST_F(VfioTest, MachineWithoutDevicesHasNoPciBus) {
 
 TEST_F(VfioTest, NvmeReadsWritesAndInterruptsAndIsTheHostsAgainAfterwards) {
   const auto disks = Find(kNvme);
-  if (disks.empty()) GTEST_SKIP() << "no NVMe disk";
+  ASSERT_FALSE(disks.empty()) << "the lab has no NVMe disk";
   const std::string before = "hull " + std::to_string(getpid());
   ASSERT_EQ(Shell("disk=$(ls -d /sys/bus/pci/devices/" + disks[0] +
                   "/nvme/nvme*/nvme*n1 | head -1); { echo -n '" + before +
@@ -134,7 +134,7 @@ dd if=/dev/${disk##*/} bs=4096 skip=64 count=1 iflag=direct 2> /dev/null | head 
 
 TEST_F(VfioTest, EduCalculatesInterruptsAndMovesMemoryBothWays) {
   const auto devices = Find(kEdu);
-  if (devices.empty()) GTEST_SKIP() << "no edu";
+  ASSERT_FALSE(devices.empty()) << "the lab has no edu";
   Bind(devices[0]);
   const Ended ended = Run({devices[0]});
   EXPECT_EQ(ended.exit_code, 0) << ended;
@@ -145,7 +145,7 @@ TEST_F(VfioTest, EduCalculatesInterruptsAndMovesMemoryBothWays) {
 
 TEST_F(VfioTest, TransactionsBeyondTheGuestsMemoryAreFaultsOfTheIommu) {
   const auto devices = Find(kEdu);
-  if (devices.empty()) GTEST_SKIP() << "no edu";
+  ASSERT_FALSE(devices.empty()) << "the lab has no edu";
   Bind(devices[0]);
   Shell("dmesg --clear");
   const Ended ended = Run({devices[0]});
@@ -162,7 +162,7 @@ TEST_F(VfioTest, TransactionsBeyondTheGuestsMemoryAreFaultsOfTheIommu) {
 
 TEST_F(VfioTest, LargeRegionsAndSeveralDevicesAtOnce) {
   std::vector<std::string> devices = Find(kMemory);
-  if (devices.empty()) GTEST_SKIP() << "no ivshmem";
+  ASSERT_FALSE(devices.empty()) << "the lab has no ivshmem";
   const auto edu = Find(kEdu);
   devices.insert(devices.end(), edu.begin(), edu.end());
   for (const std::string& device : devices) Bind(device);
@@ -176,7 +176,7 @@ TEST_F(VfioTest, LargeRegionsAndSeveralDevicesAtOnce) {
 
 TEST_F(VfioTest, DeviceThatIsNotBoundIsRefusedWithWhatToDo) {
   const auto devices = Find(kNvme);
-  if (devices.empty()) GTEST_SKIP() << "no NVMe disk";
+  ASSERT_FALSE(devices.empty()) << "the lab has no NVMe disk";
   const Ended ended = Run({devices[0]});
   EXPECT_EQ(ended.exit_code, 24) << ended;
   EXPECT_TRUE(Says(ended, "vfio[0] (" + devices[0] + ")")) << ended;
@@ -185,7 +185,7 @@ TEST_F(VfioTest, DeviceThatIsNotBoundIsRefusedWithWhatToDo) {
 
 TEST_F(VfioTest, DeviceOfAnotherVmIsRefused) {
   const auto devices = Find(kEdu);
-  if (devices.empty()) GTEST_SKIP() << "no edu";
+  ASSERT_FALSE(devices.empty()) << "the lab has no edu";
   Bind(devices[0]);
   const Ended ended = Run({devices[0]}, "linger", R"(
 until grep -q 'RESULT end' console.log 2> /dev/null; do sleep 0.2; done
@@ -197,7 +197,7 @@ hull-vmm --config vm.json 2>&1; echo "second $?"; kill $vmm)");
 
 TEST_F(VfioTest, DeviceThatTheHostWantsBackEndsTheVm) {
   const auto devices = Find(kEdu);
-  if (devices.empty()) GTEST_SKIP() << "no edu";
+  ASSERT_FALSE(devices.empty()) << "the lab has no edu";
   Bind(devices[0]);
   const Ended ended =
       Run({devices[0]}, "linger",
@@ -210,7 +210,7 @@ TEST_F(VfioTest, DeviceThatTheHostWantsBackEndsTheVm) {
 
 TEST_F(VfioTest, StartsAndKillsInARowLeaveNothingBehind) {
   const auto devices = Find(kEdu);
-  if (devices.empty()) GTEST_SKIP() << "no edu";
+  ASSERT_FALSE(devices.empty()) << "the lab has no edu";
   Bind(devices[0]);
   ASSERT_EQ(Run({devices[0]}).exit_code, 0);
   const Ended ended = Shell("cd " + directory_ + R"(
