@@ -71,17 +71,22 @@ void OutputStream::Attach(UniqueFd socket) {
   AllocateBuffer();
   error_code ignored;
   if (socket_) socket_->close(ignored);
+  watched_.reset();
   socket_ = std::make_shared<stream_descriptor>(io_, socket.Release());
   Continue();
 }
 
 void OutputStream::WatchReader() {
   if (!socket_) return;
+  watched_ = socket_;
   socket_->async_read_some(
       boost::asio::buffer(&notice_, 1),
       [self = shared_from_this(), socket = socket_](const error_code& failed, size_t) {
-        // A broken connection is Write's to notice; a half-closed one is no news.
-        if (!failed && self->socket_ == socket) self->CloseSource();
+        // A broken connection is Write's to notice; a half-closed one is no news. Write may notice
+        // first, though the byte was sent before the end: it counts until somebody else attaches.
+        if (self->watched_.lock() != socket) return;
+        self->watched_.reset();
+        if (!failed) self->CloseSource();
       });
 }
 

@@ -69,6 +69,8 @@ class OutputStream : private Pump, public std::enable_shared_from_this<OutputStr
   boost::asio::io_context& io_;
   boost::asio::posix::stream_descriptor source_;
   Descriptor socket_;  // null: nobody is attached
+  // The last connection that a byte may come on, also when nothing can be sent on it any more.
+  std::weak_ptr<boost::asio::posix::stream_descriptor> watched_;
   std::byte notice_{};
 };
 

@@ -99,6 +99,15 @@ class StdioTest : public testing::Test {
     return size < 0 ? "" : std::string(bytes, static_cast<size_t>(size));
   }
 
+  // The host sends its byte; the process finds its output closed.
+  void ExpectByteClosesPipe(const UniqueFd& reader) {
+    ASSERT_TRUE(WriteAll(reader.get(), "x").has_value());
+    Run();
+    const Status written = WriteAll(child_.output.get(), "after");
+    ASSERT_FALSE(written.has_value());
+    EXPECT_EQ(written.error().error_number(), EPIPE);
+  }
+
   boost::asio::io_context io_{1};
   std::unique_ptr<ProcessStdio> stdio_;
   ChildStreams child_;
@@ -178,12 +187,7 @@ TEST_F(StdioTest, ByteFromTheHostClosesThePipeAndTheProcessSeesIt) {
   ASSERT_TRUE(WriteAll(child_.output.get(), "before").has_value());
   Run();
   EXPECT_EQ(ReadNow(reader), "before");
-  ASSERT_TRUE(WriteAll(reader.get(), "x").has_value());
-  Run();
-  ::signal(SIGPIPE, SIG_IGN);
-  const Status written = WriteAll(child_.output.get(), "after");
-  ASSERT_FALSE(written.has_value());
-  EXPECT_EQ(written.error().error_number(), EPIPE);
+  ExpectByteClosesPipe(reader);
 }
 
 TEST_F(StdioTest, PipeClosedByTheHostWhileItsReaderIsSlowIsClosedToo) {
@@ -192,12 +196,31 @@ TEST_F(StdioTest, PipeClosedByTheHostWhileItsReaderIsSlowIsClosedToo) {
   SetNonBlocking(child_.output);
   const std::string text = Pattern(60000);
   while (WriteAll(child_.output.get(), text).has_value()) Run();
-  ASSERT_TRUE(WriteAll(reader.get(), "x").has_value());
+  ExpectByteClosesPipe(reader);
+}
+
+// A host that closes its socket behind the byte: the guest's kernel may tell of the end first.
+TEST_F(StdioTest, ByteBehindTheEndOfTheHostsReadingClosesThePipeToo) {
+  Make(false, true, false);
+  const UniqueFd reader = Attach(v1::StreamOpen::STDOUT);
+  ASSERT_EQ(::shutdown(reader.get(), SHUT_RD), 0);
+  ASSERT_TRUE(WriteAll(child_.output.get(), "nobody takes this").has_value());
   Run();
-  ::signal(SIGPIPE, SIG_IGN);
-  const Status written = WriteAll(child_.output.get(), "after");
-  ASSERT_FALSE(written.has_value());
-  EXPECT_EQ(written.error().error_number(), EPIPE);
+  ExpectByteClosesPipe(reader);
+}
+
+TEST_F(StdioTest, ByteOfAReaderThatWasReplacedClosesNothing) {
+  Make(false, true, false);
+  const UniqueFd first = Attach(v1::StreamOpen::STDOUT);
+  ASSERT_EQ(::shutdown(first.get(), SHUT_RD), 0);
+  ASSERT_TRUE(WriteAll(child_.output.get(), "one").has_value());
+  Run();
+  const UniqueFd second = Attach(v1::StreamOpen::STDOUT);
+  [[maybe_unused]] const ssize_t ignored = ::send(first.get(), "x", 1, MSG_NOSIGNAL);
+  Run();
+  ASSERT_TRUE(WriteAll(child_.output.get(), "two").has_value());
+  child_.output.Reset();
+  EXPECT_EQ(ReadToEnd(second), "onetwo");
 }
 
 TEST_F(StdioTest, NewConnectionTakesOverFromOneThatDoesNotRead) {
