@@ -183,9 +183,10 @@ void TryEdu(const std::string& address) {
   Say("edu dma", ok);
   // Behind the guest's memory: the IOMMU has nothing there.
   std::memset(page, 0x5a, kPage);
-  constexpr uint64_t kBeyond = 0xc00'0000;
-  edu.Dma(kBuffer, kBeyond, kBytes, true);
-  edu.Dma(kBeyond, kBuffer, kBytes, false);
+  constexpr uint64_t kWrittenBeyond = 0xc00'0000;
+  constexpr uint64_t kReadBeyond = 0xd00'0000;
+  edu.Dma(kBuffer, kWrittenBeyond, kBytes, true);
+  edu.Dma(kReadBeyond, kBuffer, kBytes, false);
   edu.Dma(kBuffer, physical, kBytes, true);
   // What a refused read leaves in the device is its own: what was there, zeroes or ones. Anything
   // else would be somebody's memory.
