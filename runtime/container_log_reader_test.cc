@@ -4,8 +4,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <thread>
+#include <vector>
 
 #include "runtime/events.h"
 #include "runtime/events_reader.h"
@@ -196,6 +199,39 @@ TEST_F(EventsReaderTest, ARotationIsFollowed) {
   EXPECT_EQ(Actions(news), "one two three ");
   EventsReader all = *EventsReader::Open(layout_, EventsReader::Start::kFromTheFirst);
   EXPECT_EQ(Actions(all), "zero one two three ");
+}
+
+TEST_F(EventsReaderTest, ManyWritersAndARotationLoseNothing) {
+  constexpr int kWriters = 4;
+  constexpr int kEach = 1500;
+  // One rotation and a half: a reader may be one behind, and no further.
+  const std::string label(kMaxEventsBytes * 3 / 2 / (kWriters * kEach), 'x');
+  Happen("first");
+  EventsReader news = *EventsReader::Open(layout_, EventsReader::Start::kFromNow);
+  std::vector<std::thread> writers;
+  std::atomic<int> writing = kWriters;
+  for (int writer = 0; writer < kWriters; ++writer) {
+    writers.emplace_back([&] {
+      for (int i = 0; i < kEach; ++i) {
+        RecordEvent(layout_, {"container", "start", "id", {{"label", label}}, 0});
+      }
+      --writing;
+    });
+  }
+  int read = 0;
+  for (;;) {
+    const bool last = writing == 0;
+    for (;;) {
+      const auto event = news.Next();
+      ASSERT_TRUE(event) << event.error().ToString();
+      if (!*event) break;
+      ++read;
+    }
+    if (last) break;
+  }
+  for (std::thread& writer : writers) writer.join();
+  EXPECT_TRUE(fs::exists(directory_ / "events.jsonl.1"));
+  EXPECT_EQ(read, kWriters * kEach);
 }
 
 TEST_F(LogReaderTest, AWatchNoticesChangesAndReadersThatGo) {

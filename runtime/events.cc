@@ -16,21 +16,35 @@ namespace {
 
 constexpr int64_t kNsPerSecond = 1'000'000'000;
 
-// The lock keeps two writers from rotating one after the other, which would lose the older file.
-void Rotate(int fd, const std::string& path) {
-  if (flock(fd, LOCK_EX) != 0) return;
+constexpr int kAppendAttempts = 8;
+
+bool IsCurrent(int fd, const std::string& path) {
   struct stat mine {};
   struct stat current {};
-  if (fstat(fd, &mine) != 0 || stat(path.c_str(), &current) != 0) return;
-  if (mine.st_ino == current.st_ino) rename(path.c_str(), (path + ".1").c_str());
+  return fstat(fd, &mine) == 0 && stat(path.c_str(), &current) == 0 &&
+         mine.st_ino == current.st_ino;
+}
+
+// Alone with the file, so that nobody writes to it afterwards: a reader that has seen another in
+// its place has read all of it. Nobody is waited for: the next writer is just as good.
+void Rotate(int fd, const std::string& path) {
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0 || !IsCurrent(fd, path)) return;
+  rename(path.c_str(), (path + ".1").c_str());
 }
 
 Status Append(const std::string& path, const std::string& line) {
-  HULL_ASSIGN(UniqueFd fd, OpenFile(path, O_WRONLY | O_CREAT | O_APPEND, 0600));
+  const auto open = [&path] { return OpenFile(path, O_WRONLY | O_CREAT | O_APPEND, 0600); };
+  HULL_ASSIGN(UniqueFd fd, open());
   HULL_ASSIGN(const uint64_t size, FileSizeBytes(fd.get(), path));
   if (size > kMaxEventsBytes) {
     Rotate(fd.get(), path);
-    HULL_ASSIGN(fd, OpenFile(path, O_WRONLY | O_CREAT | O_APPEND, 0600));
+    HULL_ASSIGN(fd, open());
+  }
+  for (int attempt = 0; attempt < kAppendAttempts; ++attempt) {
+    if (flock(fd.get(), LOCK_SH) != 0) return FailErrno("lock {}", path);
+    if (IsCurrent(fd.get(), path)) break;
+    // It was put aside in this moment.
+    HULL_ASSIGN(fd, open());
   }
   return WriteAll(fd.get(), line);
 }

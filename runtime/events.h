@@ -3,8 +3,9 @@
 //   {"status":"start","id":"<id>","from":"busybox","Type":"container","Action":"start",
 //    "Actor":{"ID":"<id>","Attributes":{"image":"busybox","name":"web",...}},
 //    "scope":"local","time":1763838000,"timeNano":1763838000123456789}
-// Each is appended with one write(2), so that lines of several writers do not mix. When the file
-// has grown to kMaxEventsBytes it becomes events.jsonl.1, and what was there is gone.
+// Each is appended with one write(2), so that lines of several writers do not mix, under a shared
+// lock. When the file has grown to kMaxEventsBytes it becomes events.jsonl.1, under an exclusive
+// one, and what was there is gone.
 #pragma once
 
 #include <cstdint>
