@@ -155,9 +155,9 @@ TEST_F(HullContainersTest, ARebootIsUnderstood) {
   const Ended ended = Shell(
       "$HULL run -d --storage tmpfs --name k1 test sleep 600 > /dev/null\n"
       "$HULL run -d --rm --storage tmpfs --name k2 test sleep 600 > /dev/null\n"
-      "kill -9 $(jq .supervisor.pid run/*/state.json) $(jq .vmm.pid run/*/state.json)\n"
+      "slay $(jq .supervisor.pid run/*/state.json) $(jq .vmm.pid run/*/state.json)\n"
       "$HULL ps -a --format '{{.Names}} {{.State}}'; $HULL wait k1\n"
-      "$HULL start k1; $HULL ps --format '{{.Names}}'; kill -9 $(jq .supervisor.pid "
+      "$HULL start k1; $HULL ps --format '{{.Names}}'; slay $(jq .supervisor.pid "
       "run/*/state.json) $(jq .vmm.pid run/*/state.json); rm -rf run\n"
       "$HULL ps -a --format '{{.Names}} {{.State}}'; $HULL rm k1");
   EXPECT_EQ(ended.out, "k1 exited\n137\nk1\nk1\nk1 exited\nk1\n") << ended.err;
@@ -167,7 +167,8 @@ TEST_F(HullContainersTest, TheCidfileIsWrittenOnce) {
   const Ended ended = Shell(
       "$HULL run -d --rm --storage tmpfs --cidfile cid test true > o; cmp <(tr -d '\\n' < o) cid "
       "&& "
-      "echo same\n$HULL create --storage tmpfs --cidfile cid test true; echo $?; sleep 0.5");
+      "echo same\n$HULL create --storage tmpfs --cidfile cid test true; echo $?\n"
+      "while ls run | grep -qv events; do sleep 0.05; done");
   EXPECT_EQ(ended.out, "same\n1\n") << ended.err;
   EXPECT_NE(ended.err.find("ID file found"), std::string::npos) << ended.err;
 }

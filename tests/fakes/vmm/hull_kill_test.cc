@@ -21,7 +21,7 @@ namespace {
 
 constexpr int kRounds = 200;
 constexpr int kLatestMs = 60;
-constexpr int kLastWordsMs = 3000;
+constexpr int kLastWordsMs = 5000;
 
 // What is being done when somebody is killed; $R is a running container, $C one that has ended.
 constexpr std::array kScripts = {
@@ -108,16 +108,6 @@ class HullKillTest : public HullOnFake {
       usleep(100'000);
     }
     return lies;
-  }
-
-  std::string LeftAfter(int limit_ms) const {
-    std::string left;
-    for (int waited = 0; waited < limit_ms; waited += 20) {
-      left = Leftovers();
-      if (left.empty()) return left;
-      usleep(20'000);
-    }
-    return left;
   }
 };
 

@@ -15,6 +15,24 @@ namespace hull {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+// kill -9 that returns when the processes are gone: until a processor has had time for them they
+// hold what they held, and whoever looks sees them alive, which they are.
+constexpr char kSlay[] =
+    "slay() {\n"
+    "  kill -9 \"$@\"\n"
+    "  for p in \"$@\"; do\n"
+    "    while s=$(sed 's/.*) //' /proc/$p/stat 2> /dev/null) && [[ $s != [ZX]* ]]; do sleep 0.01; "
+    "done\n"
+    "  done\n"
+    "}\n";
+// Processes whose parent was killed end a moment later.
+constexpr int kLastWordsMs = 5000;
+constexpr int kLookAgainMs = 20;
+
+}  // namespace
+
 std::string Slurp(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
   std::stringstream text;
@@ -30,11 +48,25 @@ void HullOnFake::SetUp() {
 }
 
 void HullOnFake::TearDown() {
-  EXPECT_EQ(Leftovers(), "");
+  EXPECT_EQ(FilesLeft(), "");
+  EXPECT_EQ(LeftAfter(kLastWordsMs), "");
   fs::remove_all(directory_);
 }
 
+std::string HullOnFake::LeftAfter(int limit_ms) const {
+  std::string left = Leftovers();
+  for (int waited = 0; waited < limit_ms && !left.empty(); waited += kLookAgainMs) {
+    usleep(kLookAgainMs * 1000);
+    left = Leftovers();
+  }
+  return left;
+}
+
 std::string HullOnFake::Leftovers() const {
+  return FilesLeft() + ProcessesLeft();
+}
+
+std::string HullOnFake::FilesLeft() const {
   std::string left;
   for (const char* place : {"run", "store/containers", "store/names"}) {
     if (!fs::exists(directory_ / place)) continue;
@@ -43,6 +75,11 @@ std::string HullOnFake::Leftovers() const {
       if (!name.starts_with("events.jsonl")) left += fmt::format("{}/{}\n", place, name);
     }
   }
+  return left;
+}
+
+std::string HullOnFake::ProcessesLeft() const {
+  std::string left;
   // Whoever has this directory in its environment is of this test.
   const std::string mark = fmt::format("HULL_ROOT={}/store", directory_.string());
   for (const auto& entry : fs::directory_iterator("/proc")) {
@@ -78,7 +115,7 @@ Ended HullOnFake::Shell(const std::string& script, const std::string& fault) con
       "export HULL={0} HULL_VMM={1} HULL_ROOT={2}/store HULL_RUN={2}/run HULL_KERNEL={2}/vmlinux "
       "HULL_GUEST_ROOT={2}/guest.erofs FAKE_VMM={3}; cd {2}; ",
       HULL_PROGRAM, FAKE_VMM_PROGRAM, directory_.string(), fault);
-  std::ofstream(directory_ / "script") << setting << script;
+  std::ofstream(directory_ / "script") << setting << kSlay << script;
   const std::string command = fmt::format(
       "timeout 60 bash {0}/script > {0}/out 2> {0}/err < /dev/null", directory_.string());
   const int status = system(command.c_str());

@@ -23,17 +23,22 @@ class HullOnFake : public testing::Test {
   void TearDown() override;
 
   // Runs a shell script in which $HULL is hull with its surroundings set; in its own directory,
-  // where `run` and `store` are hull's. `fault`: see fake_vmm.cc. 60 seconds at most.
+  // where `run` and `store` are hull's; `slay PID...` is kill -9 that waits for the end. `fault`:
+  // see fake_vmm.cc. 60 seconds at most.
   Ended Shell(const std::string& script, const std::string& fault = "") const;
   // hull run --rm --storage tmpfs ARGUMENTS
   Ended Run(const std::string& arguments, const std::string& fault = "") const;
   // What is left: run directories, containers, names, processes; one a line.
   std::string Leftovers() const;
+  // The same after `limit_ms`, or as soon as there is nothing.
+  std::string LeftAfter(int limit_ms) const;
 
   std::filesystem::path directory_;
 
  private:
   void MakeStore() const;
+  std::string FilesLeft() const;
+  std::string ProcessesLeft() const;
 };
 
 }  // namespace hull

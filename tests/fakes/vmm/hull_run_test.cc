@@ -87,7 +87,7 @@ TEST_F(HullRunTest, AKilledSupervisorIsClearedAwayByTheNext) {
       "$HULL run --rm --storage tmpfs --name n1 test sh -c 'echo ready; exec sleep 600' > o & "
       "first=$!\n"
       "for i in $(seq 100); do grep -q ready o && break; sleep 0.1; done\n"
-      "kill -KILL $(jq .supervisor.pid run/*/state.json); wait $first; echo $?\n"
+      "slay $(jq .supervisor.pid run/*/state.json); wait $first; echo $?\n"
       "$HULL run --rm --storage tmpfs --name n1 test echo next; ls run | grep -vc events");
   EXPECT_EQ(ended.out, "137\nnext\n0\n") << ended.err;
 }
