@@ -138,12 +138,12 @@ class VmmProcess::Impl : public std::enable_shared_from_this<VmmProcess::Impl> {
   }
 
   void Line(std::string_view line) {
-    Result<std::optional<api::Outcome>> parsed = api::ParseStatusLine(line);
+    Result<api::StatusEvent> parsed = api::ParseStatusLine(line);
     if (!parsed) return;  // A newer hull-vmm may say more.
-    if (!parsed->has_value()) {
+    if (std::holds_alternative<api::Started>(*parsed)) {
       if (on_started_) on_started_();
-    } else {
-      said_ = std::move(**parsed);
+    } else if (auto* const outcome = std::get_if<api::Outcome>(&*parsed)) {
+      said_ = std::move(*outcome);
     }
   }
 

@@ -2,7 +2,9 @@
 // say to each other. Each is hull's own or the operator's, and all the same nothing may break on
 // it.
 #include <cstdint>
+#include <string>
 #include <string_view>
+#include <variant>
 
 #include "vmm/api/control.h"
 #include "vmm/api/outcome.h"
@@ -28,9 +30,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const auto again = ParseRequest(WriteRequest(*request));
     HULL_CHECK(again.has_value() && again->id == request->id && again->method == request->method);
   }
-  if (const auto outcome = ParseStatusLine(text); outcome && *outcome) {
-    const auto again = ParseStatusLine(EndedLine(**outcome));
-    HULL_CHECK(again.has_value() && again->has_value() && **again == **outcome);
+  if (const auto event = ParseStatusLine(text)) {
+    std::string line = StartedLine();
+    if (const auto* const outcome = std::get_if<Outcome>(&*event)) line = EndedLine(*outcome);
+    if (const auto* const progress = std::get_if<PinningProgress>(&*event)) {
+      line = PinningLine(*progress);
+    }
+    const auto again = ParseStatusLine(line);
+    HULL_CHECK(again.has_value() && *again == *event);
   }
   // What the other side answers, and the text of a guest's console on the way into JSON.
   static_cast<void>(ParseResponse(text));

@@ -35,6 +35,11 @@ const CauseEntry& Entry(Cause cause) {
 // 64 KiB of console, each byte as \u00xx at worst, and the rest of the line.
 constexpr JsonLimits kStatusLimits = {.size_bytes = 512U << 10U, .depth = 2};
 
+PinningProgress ReadProgress(JsonObject& object) {
+  const uint64_t total_bytes = object.Integer("total_bytes", {1, UINT64_MAX});
+  return {.done_bytes = object.Integer("done_bytes", {0, total_bytes}), .total_bytes = total_bytes};
+}
+
 }  // namespace
 
 std::string_view CauseName(Cause cause) {
@@ -52,6 +57,13 @@ int ExitCode(Cause cause) {
   return Entry(cause).exit_code;
 }
 
+std::string PinningLine(const PinningProgress& progress) {
+  const boost::json::object line{{"event", "pinning"},
+                                 {"done_bytes", progress.done_bytes},
+                                 {"total_bytes", progress.total_bytes}};
+  return boost::json::serialize(line) + "\n";
+}
+
 std::string StartedLine() {
   return "{\"event\":\"started\"}\n";
 }
@@ -64,25 +76,27 @@ std::string EndedLine(const Outcome& outcome) {
   return boost::json::serialize(line) + "\n";
 }
 
-Result<std::optional<Outcome>> ParseStatusLine(std::string_view line) {
+Result<StatusEvent> ParseStatusLine(std::string_view line) {
   HULL_ASSIGN(const boost::json::value value, ParseJson(line, kStatusLimits));
   JsonErrors errors;
   JsonObject object(value, "", errors);
   const std::string event = object.String("event", {1, 16});
-  std::optional<Outcome> outcome;
+  StatusEvent result = Started{};
   if (event == "ended") {
     const std::string name = object.String("cause", {1, 16});
     const std::optional<Cause> cause = CauseFromName(name);
     if (!cause) object.AddError("cause", "is not one that this version knows");
-    outcome = Outcome{.cause = cause.value_or(Cause::kError),
-                      .message = object.String("message", {}),
-                      .console = object.String("console", {})};
+    result = Outcome{.cause = cause.value_or(Cause::kError),
+                     .message = object.String("message", {}),
+                     .console = object.String("console", {})};
+  } else if (event == "pinning") {
+    result = ReadProgress(object);
   } else if (event != "started") {
-    object.AddError("event", "is neither \"started\" nor \"ended\"");
+    object.AddError("event", R"(is none of "pinning", "started" and "ended")");
   }
   object.Finish();
   HULL_TRY(errors.Check());
-  return outcome;
+  return result;
 }
 
 }  // namespace hull::api

@@ -1,9 +1,12 @@
-// How a VM ended, and how hull-vmm says so: its exit code, and the lines on its status descriptor.
+// How a VM starts and ends, and how hull-vmm says so: the lines on its status descriptor, and its
+// exit code.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 
 #include "vmm/base/result.h"
 
@@ -34,12 +37,29 @@ struct Outcome {
   bool operator==(const Outcome&) const = default;
 };
 
-// Lines of the status descriptor, each with its line feed.
+// A machine with passed-through devices has its memory pinned before it starts: said about once a
+// second, so not at all when that is quick.
+struct PinningProgress {
+  uint64_t done_bytes = 0;
+  uint64_t total_bytes = 0;
+
+  bool operator==(const PinningProgress&) const = default;
+};
+
+// The first vCPU is about to run.
+struct Started {
+  bool operator==(const Started&) const = default;
+};
+
+// Lines of the status descriptor, each with its line feed, in this order: any number of the first
+// kind, the second unless the machine cannot be made or is ended before, and the third.
+std::string PinningLine(const PinningProgress& progress);
 std::string StartedLine();
 std::string EndedLine(const Outcome& outcome);
 
-// What a status line says: nullopt for "started", the outcome for "ended". Errors: kInvalidArgument
-// for anything else.
-Result<std::optional<Outcome>> ParseStatusLine(std::string_view line);
+// What a status line says.
+using StatusEvent = std::variant<PinningProgress, Started, Outcome>;
+// Errors: kInvalidArgument for anything else.
+Result<StatusEvent> ParseStatusLine(std::string_view line);
 
 }  // namespace hull::api

@@ -23,22 +23,32 @@ TEST(OutcomeTest, EndedLineIsReadBackAsTheSameOutcome) {
     EXPECT_EQ(line.find('\n'), line.size() - 1);
     const auto read = ParseStatusLine(line);
     ASSERT_TRUE(read.has_value()) << read.error().ToString();
-    ASSERT_TRUE(read->has_value());
-    EXPECT_EQ(**read, outcome);
+    EXPECT_EQ(*read, StatusEvent(outcome));
   }
 }
 
-TEST(OutcomeTest, StartedLineIsNoOutcome) {
+TEST(OutcomeTest, StartedLineIsReadBack) {
   const auto read = ParseStatusLine(StartedLine());
   ASSERT_TRUE(read.has_value());
-  EXPECT_FALSE(read->has_value());
+  EXPECT_EQ(*read, StatusEvent(Started{}));
+}
+
+TEST(OutcomeTest, PinningLineIsReadBackAsTheSameProgress) {
+  const PinningProgress progress = {.done_bytes = 3ULL << 40U, .total_bytes = 16ULL << 40U};
+  EXPECT_EQ(PinningLine(progress),
+            "{\"event\":\"pinning\",\"done_bytes\":3298534883328,"
+            "\"total_bytes\":17592186044416}\n");
+  const auto read = ParseStatusLine(PinningLine(progress));
+  ASSERT_TRUE(read.has_value()) << read.error().ToString();
+  EXPECT_EQ(*read, StatusEvent(progress));
 }
 
 TEST(OutcomeTest, ConsoleThatIsNotUtf8StillMakesALine) {
   const auto read = ParseStatusLine(EndedLine({.message = "\xff", .console = "\xfe\x01"}));
   ASSERT_TRUE(read.has_value()) << read.error().ToString();
-  EXPECT_EQ((*read)->message, "?");
-  EXPECT_EQ((*read)->console, std::string("?\x01"));
+  const Outcome& outcome = std::get<Outcome>(*read);
+  EXPECT_EQ(outcome.message, "?");
+  EXPECT_EQ(outcome.console, std::string("?\x01"));
 }
 
 TEST(OutcomeTest, LinesThatAreNoStatusAreRefused) {
@@ -47,6 +57,10 @@ TEST(OutcomeTest, LinesThatAreNoStatusAreRefused) {
   EXPECT_FALSE(ParseStatusLine(R"({"event":"paused"})").has_value());
   EXPECT_FALSE(ParseStatusLine(R"({"event":"ended","cause":"boredom","message":"","console":""})"));
   EXPECT_FALSE(ParseStatusLine(R"({"event":"started","more":1})").has_value());
+  EXPECT_FALSE(ParseStatusLine(R"({"event":"pinning"})").has_value());
+  EXPECT_FALSE(ParseStatusLine(R"({"event":"pinning","done_bytes":0,"total_bytes":0})"));
+  EXPECT_FALSE(ParseStatusLine(R"({"event":"pinning","done_bytes":2,"total_bytes":1})"));
+  EXPECT_FALSE(ParseStatusLine(R"({"event":"pinning","done_bytes":-1,"total_bytes":1})"));
 }
 
 }  // namespace
