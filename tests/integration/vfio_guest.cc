@@ -1,53 +1,27 @@
 // PID 1 of the guest of the vfio tests: tries each device on its PCI bus that it knows, says one
 // line about each thing tried ("edu dma ok"), and switches the machine off.
 #include <fcntl.h>
-#include <linux/pci_regs.h>
 #include <linux/vfio.h>
-#include <poll.h>
-#include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
-#include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <iostream>
 #include <string>
 
+#include "tests/integration/guest_device.h"
+
+namespace hull::integration {
 namespace {
 
-constexpr uint64_t kPage = 4096;
-
-void Say(const std::string& what, bool ok, const std::string& more = "") {
-  std::cout << "RESULT " << what << (ok ? " ok" : " failed") << (more.empty() ? "" : " ") << more
-            << "\n"
-            << std::flush;
-}
-
-std::string ReadText(const std::filesystem::path& path) {
-  std::string text;
-  std::getline(std::ifstream(path), text);
-  return text;
-}
-
-void WriteText(const std::filesystem::path& path, const std::string& text) {
-  std::ofstream(path) << text << std::flush;
-}
-
-template <typename Ready>
-bool WaitFor(Ready ready) {
-  for (int i = 0; i < 500 && !ready(); ++i) ::usleep(10'000);
-  return ready();
-}
+constexpr uint64_t kPage = kPageBytes;
 
 // --- A disk: the first block says what is there, the block after the last gets a copy. -----------
 void TryNvme() {
@@ -71,94 +45,8 @@ void TryNvme() {
   Say("nvme interrupts", count >= 64, std::to_string(count));
 }
 
-// --- edu: QEMU's teaching device (docs/specs/edu.txt), driven through the guest's own VFIO.
-// -------
-class Edu {
- public:
-  explicit Edu(const std::string& address) {
-    const std::filesystem::path device = "/sys/bus/pci/devices/" + address;
-    WriteText("/sys/module/vfio/parameters/enable_unsafe_noiommu_mode", "1");
-    WriteText(device / "driver_override", "vfio-pci");
-    WriteText("/sys/bus/pci/drivers_probe", address);
-    const std::string group = std::filesystem::read_symlink(device / "iommu_group").filename();
-    const int container = ::open("/dev/vfio/vfio", O_RDWR);
-    const int group_fd = ::open(("/dev/vfio/noiommu-" + group).c_str(), O_RDWR);
-    ::ioctl(group_fd, VFIO_GROUP_SET_CONTAINER, &container);
-    ::ioctl(container, VFIO_SET_IOMMU, VFIO_NOIOMMU_IOMMU);
-    fd_ = ::ioctl(group_fd, VFIO_GROUP_GET_DEVICE_FD, address.c_str());
-    const uint16_t command = PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER;
-    vfio_region_info config = {};
-    config.argsz = sizeof(config);
-    config.index = VFIO_PCI_CONFIG_REGION_INDEX;
-    ::ioctl(fd_, VFIO_DEVICE_GET_REGION_INFO, &config);
-    if (::pwrite(fd_, &command, 2, static_cast<off_t>(config.offset) + PCI_COMMAND) != 2) return;
-    void* const mapped = ::mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, fd_, 0);
-    if (mapped != MAP_FAILED) registers_ = static_cast<volatile uint32_t*>(mapped);
-  }
-  bool valid() const { return registers_ != nullptr; }
-
-  uint32_t Get(uint32_t offset) const { return registers_[offset / 4]; }
-  void Set(uint32_t offset, uint32_t value) const { registers_[offset / 4] = value; }
-  void Set64(uint32_t offset, uint64_t value) const {
-    *reinterpret_cast<volatile uint64_t*>(registers_ + offset / 4) = value;
-  }
-  // False when the device does not end it.
-  bool Dma(uint64_t from, uint64_t to, uint64_t size_bytes, bool to_memory) const {
-    Set64(0x80, from);
-    Set64(0x88, to);
-    Set64(0x90, size_bytes);
-    Set64(0x98, to_memory ? 3 : 1);
-    return WaitFor([&] { return (Get(0x98) & 1) == 0; });
-  }
-  // Waits for one interrupt of the kind after asking for one.
-  bool Interrupt(uint32_t index) const {
-    const int event = ::eventfd(0, EFD_NONBLOCK);
-    std::array<char, sizeof(vfio_irq_set) + sizeof(int)> buffer = {};
-    vfio_irq_set set = {};
-    set.argsz = buffer.size();
-    set.flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER;
-    set.index = index;
-    set.count = 1;
-    std::memcpy(buffer.data(), &set, sizeof(set));
-    std::memcpy(buffer.data() + sizeof(set), &event, sizeof(event));
-    if (::ioctl(fd_, VFIO_DEVICE_SET_IRQS, buffer.data()) != 0) return false;
-    bool came = true;
-    for (uint32_t round = 0; round < 3 && came; ++round) {
-      Set(0x60, 1U << round);
-      pollfd wait = {.fd = event, .events = POLLIN, .revents = 0};
-      came = ::poll(&wait, 1, 5000) == 1 && Get(0x24) == 1U << round;
-      Set(0x64, 1U << round);
-      uint64_t count = 0;
-      came = came && ::read(event, &count, sizeof(count)) == sizeof(count);
-      if (index == VFIO_PCI_INTX_IRQ_INDEX) {
-        vfio_irq_set unmask = {};
-        unmask.argsz = sizeof(unmask);
-        unmask.flags = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_UNMASK;
-        unmask.count = 1;
-        ::ioctl(fd_, VFIO_DEVICE_SET_IRQS, &unmask);
-      }
-    }
-    set.flags = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER;
-    set.count = 0;
-    set.argsz = sizeof(set);
-    ::ioctl(fd_, VFIO_DEVICE_SET_IRQS, &set);
-    return came;
-  }
-
- private:
-  int fd_ = -1;
-  volatile uint32_t* registers_ = nullptr;
-};
-
-uint64_t PhysicalAddress(const void* page) {
-  const int fd = ::open("/proc/self/pagemap", O_RDONLY);
-  uint64_t entry = 0;
-  const auto at = static_cast<off_t>(reinterpret_cast<uintptr_t>(page) / kPage * sizeof(entry));
-  if (::pread(fd, &entry, sizeof(entry), at) != sizeof(entry)) entry = 0;
-  ::close(fd);
-  return (entry & ((1ULL << 55U) - 1)) * kPage;
-}
-
+// --- edu: QEMU's teaching device.
+// -----------------------------------------------------------------
 void TryEdu(const std::string& address) {
   const Edu edu(address);
   if (!edu.valid()) return Say("edu", false, "cannot be opened");
@@ -168,9 +56,8 @@ void TryEdu(const std::string& address) {
   Say("edu intx", edu.Interrupt(VFIO_PCI_INTX_IRQ_INDEX));
   Say("edu msi", edu.Interrupt(VFIO_PCI_MSI_IRQ_INDEX));
   Say("edu intx again", edu.Interrupt(VFIO_PCI_INTX_IRQ_INDEX));
-  constexpr uint64_t kBuffer =
-      0x40000;  // in the device, 4 KiB of which QEMU 7.2 aborts at the last
-  constexpr uint64_t kBytes = 2048;
+  constexpr uint64_t kBuffer = Edu::kBuffer;
+  constexpr uint64_t kBytes = Edu::kBufferBytes;
   auto* const page =
       static_cast<uint8_t*>(::mmap(nullptr, kPage, PROT_READ | PROT_WRITE,
                                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE | MAP_LOCKED, -1, 0));
@@ -223,7 +110,7 @@ void TryMemory(const std::string& address) {
 
 }  // namespace
 
-int main() {
+int GuestMain() {
   ::mount("proc", "/proc", "proc", 0, nullptr);
   ::mount("sysfs", "/sys", "sysfs", 0, nullptr);
   ::mount("dev", "/dev", "devtmpfs", 0, nullptr);
@@ -244,4 +131,11 @@ int main() {
   if (ReadText("/proc/cmdline").find("linger") != std::string::npos) ::pause();
   ::sync();
   ::reboot(RB_POWER_OFF);
+  return 1;
+}
+
+}  // namespace hull::integration
+
+int main() {
+  return hull::integration::GuestMain();
 }

@@ -1,0 +1,141 @@
+#include "tests/integration/guest_device.h"
+
+#include <fcntl.h>
+#include <linux/pci_regs.h>
+#include <linux/vfio.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include <array>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+
+namespace hull::integration {
+
+void Say(const std::string& what, bool ok, const std::string& more) {
+  std::cout << "RESULT " << what << (ok ? " ok" : " failed") << (more.empty() ? "" : " ") << more
+            << "\n"
+            << std::flush;
+}
+
+std::string ReadText(const std::filesystem::path& path) {
+  std::string text;
+  std::getline(std::ifstream(path), text);
+  return text;
+}
+
+void WriteText(const std::filesystem::path& path, const std::string& text) {
+  std::ofstream(path) << text << std::flush;
+}
+
+uint64_t PhysicalAddress(const void* page) {
+  const int fd = ::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  uint64_t entry = 0;
+  const auto at =
+      static_cast<off_t>(reinterpret_cast<uintptr_t>(page) / kPageBytes * sizeof(entry));
+  if (::pread(fd, &entry, sizeof(entry), at) != sizeof(entry)) entry = 0;
+  ::close(fd);
+  return (entry & ((1ULL << 55U) - 1)) * kPageBytes;
+}
+
+Edu::Edu(const std::string& address, Iommu iommu) {
+  const std::filesystem::path device = "/sys/bus/pci/devices/" + address;
+  if (iommu == Iommu::kNone) {
+    WriteText("/sys/module/vfio/parameters/enable_unsafe_noiommu_mode", "1");
+    WriteText(device / "driver_override", "vfio-pci");
+    WriteText("/sys/bus/pci/drivers_probe", address);
+  }
+  std::error_code error;
+  const std::string group = std::filesystem::read_symlink(device / "iommu_group", error).filename();
+  const std::string node = (iommu == Iommu::kNone ? "/dev/vfio/noiommu-" : "/dev/vfio/") + group;
+  container_ = ::open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
+  group_ = ::open(node.c_str(), O_RDWR | O_CLOEXEC);
+  if (::ioctl(group_, VFIO_GROUP_SET_CONTAINER, &container_) != 0) return;
+  const int kind = iommu == Iommu::kNone ? VFIO_NOIOMMU_IOMMU : VFIO_TYPE1v2_IOMMU;
+  if (::ioctl(container_, VFIO_SET_IOMMU, kind) != 0) return;
+  fd_ = ::ioctl(group_, VFIO_GROUP_GET_DEVICE_FD, address.c_str());
+  const uint16_t command = PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER;
+  vfio_region_info config = {};
+  config.argsz = sizeof(config);
+  config.index = VFIO_PCI_CONFIG_REGION_INDEX;
+  ::ioctl(fd_, VFIO_DEVICE_GET_REGION_INFO, &config);
+  if (::pwrite(fd_, &command, 2, static_cast<off_t>(config.offset) + PCI_COMMAND) != 2) return;
+  void* const mapped = ::mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd_, 0);
+  if (mapped != MAP_FAILED) registers_ = static_cast<volatile uint32_t*>(mapped);
+}
+
+Edu::~Edu() {
+  if (registers_ != nullptr) ::munmap(const_cast<uint32_t*>(registers_), kPageBytes);
+  for (const int fd : {fd_, group_, container_}) {
+    if (fd >= 0) ::close(fd);
+  }
+}
+
+void Edu::Set64(uint32_t offset, uint64_t value) const {
+  // SAFETY: the device has 64-bit registers at these offsets, all multiples of eight.
+  *reinterpret_cast<volatile uint64_t*>(registers_ + offset / 4) = value;
+}
+
+bool Edu::Dma(uint64_t from, uint64_t to, uint64_t size_bytes, bool to_memory) const {
+  Set64(0x80, from);
+  Set64(0x88, to);
+  Set64(0x90, size_bytes);
+  Set64(0x98, to_memory ? 3 : 1);
+  return WaitFor([&] { return (Get(0x98) & 1) == 0; });
+}
+
+bool Edu::Map(void* page, uint64_t device_address) const {
+  vfio_iommu_type1_dma_map map = {};
+  map.argsz = sizeof(map);
+  map.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE;
+  map.vaddr = reinterpret_cast<uintptr_t>(page);
+  map.iova = device_address;
+  map.size = kPageBytes;
+  return ::ioctl(container_, VFIO_IOMMU_MAP_DMA, &map) == 0;
+}
+
+bool Edu::Interrupt(uint32_t index) const {
+  const int event = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  std::array<char, sizeof(vfio_irq_set) + sizeof(int)> buffer = {};
+  vfio_irq_set set = {};
+  set.argsz = buffer.size();
+  set.flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER;
+  set.index = index;
+  set.count = 1;
+  std::memcpy(buffer.data(), &set, sizeof(set));
+  std::memcpy(buffer.data() + sizeof(set), &event, sizeof(event));
+  bool came = ::ioctl(fd_, VFIO_DEVICE_SET_IRQS, buffer.data()) == 0;
+  for (uint32_t round = 0; round < 3 && came; ++round) {
+    Set(0x60, 1U << round);
+    pollfd wait = {.fd = event, .events = POLLIN, .revents = 0};
+    came = ::poll(&wait, 1, 5000) == 1 && Get(0x24) == 1U << round;
+    Set(0x64, 1U << round);
+    uint64_t count = 0;
+    came = came && ::read(event, &count, sizeof(count)) == sizeof(count);
+    if (index == VFIO_PCI_INTX_IRQ_INDEX) {
+      vfio_irq_set unmask = {};
+      unmask.argsz = sizeof(unmask);
+      unmask.flags = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_UNMASK;
+      unmask.count = 1;
+      ::ioctl(fd_, VFIO_DEVICE_SET_IRQS, &unmask);
+    }
+  }
+  set.flags = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER;
+  set.count = 0;
+  set.argsz = sizeof(set);
+  ::ioctl(fd_, VFIO_DEVICE_SET_IRQS, &set);
+  ::close(event);
+  return came;
+}
+
+bool EduIsItself(const Edu& edu) {
+  constexpr uint32_t kIdentity = 0x00ed;
+  if ((edu.Get(0) & 0xffff) != kIdentity) return false;
+  edu.Set(0x08, 5);
+  return WaitFor([&] { return (edu.Get(0x20) & 1) == 0; }) && edu.Get(0x08) == 120;
+}
+
+}  // namespace hull::integration
