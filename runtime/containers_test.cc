@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -184,6 +185,35 @@ TEST_F(ContainersTest, ARebootIsUnderstood) {
   ASSERT_EQ(all.size(), 1U);
   EXPECT_EQ(all[0].state.status, ContainerStatus::kExited);
   EXPECT_FALSE(containers_->Find("thrown"));
+}
+
+// Waits until a process sleeps in flock(2).
+void AwaitBlockedInFlock(pid_t pid) {
+  const std::string prefix = std::to_string(SYS_flock) + " ";
+  for (int attempt = 0; attempt < 5000; ++attempt) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/syscall");
+    std::string line;
+    if (std::getline(file, line) && line.starts_with(prefix)) return;
+    usleep(1000);
+  }
+  FAIL() << "does not wait for the lock";
+}
+
+TEST_F(ContainersTest, AContainerThatWasStartedMeanwhileIsNotSwept) {
+  const ContainerRecord record = Make("again");
+  SetStatus(record.id, ContainerStatus::kRunning);
+  const UniqueFd directory(open(containers_->Directory(record.id).c_str(), O_RDONLY));
+  ASSERT_EQ(flock(directory.get(), LOCK_EX), 0);
+  // Finds nobody who runs it, and waits for the lock to record that.
+  const pid_t sweeper = fork();
+  if (sweeper == 0) _exit(containers_->LoadId(record.id) ? 0 : 1);
+  AwaitBlockedInFlock(sweeper);
+  const RunDirectory run = containers_->LockRunDirectory(record.id).value();
+  ASSERT_EQ(flock(directory.get(), LOCK_UN), 0);
+  int status = 0;
+  ASSERT_EQ(waitpid(sweeper, &status, 0), sweeper);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(containers_->LoadId(record.id)->state.status, ContainerStatus::kRunning);
 }
 
 TEST_F(ContainersTest, ADeadMachineIsEnded) {

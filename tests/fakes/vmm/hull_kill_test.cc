@@ -9,19 +9,18 @@
 #include <cstdlib>
 #include <iostream>
 #include <random>
-#include <sstream>
 #include <thread>
 #include <vector>
 
-#include "tests/fakes/vmm/hull_on_fake.h"
-#include "vmm/base/file.h"
+#include <fmt/format.h>
+
+#include "tests/fakes/vmm/kill_rounds.h"
 
 namespace hull {
 namespace {
 
 constexpr int kRounds = 200;
 constexpr int kLatestMs = 60;
-constexpr int kLastWordsMs = 5000;
 
 // What is being done when somebody is killed; $R is a running container, $C one that has ended.
 constexpr std::array kScripts = {
@@ -47,69 +46,7 @@ constexpr std::array kScripts = {
     "$HULL prune -f; $HULL container prune -f",
 };
 
-class HullKillTest : public HullOnFake {
- protected:
-  struct Process {
-    pid_t pid;
-    std::string name;
-  };
-  // Of hull's processes that run now.
-  std::vector<Process> Processes() const {
-    std::vector<Process> processes;
-    std::istringstream lines(Leftovers());
-    std::string word;
-    while (lines >> word) {
-      Process process{};
-      if (word != "process" || !(lines >> process.pid >> process.name)) continue;
-      if (process.name.starts_with("hull") || process.name.starts_with("fake-hull")) {
-        processes.push_back(process);
-      }
-    }
-    return processes;
-  }
-
-  void Prepare() const {
-    const Ended ended = Shell(
-        "$HULL run -d --storage tmpfs --name r1 test sleep 30 && "
-        "$HULL run --storage tmpfs --name c1 test true");
-    ASSERT_EQ(ended.exit_code, 0) << ended.err;
-  }
-
-  // What ps says of each container, against the processes that serve it.
-  std::string Lies() const {
-    const Ended listed = Shell("$HULL ps -a --no-trunc --format '{{.ID}} {{.State}}'; exit $?");
-    std::string lies = listed.exit_code == 0 ? "" : "ps fails: " + listed.err;
-    std::istringstream lines(listed.out);
-    std::string id;
-    std::string state;
-    while (lines >> id >> state) {
-      const bool served = std::filesystem::exists(directory_ / "run" / id / "state.json");
-      const bool running = state == "running" || state == "paused";
-      if (running && !served) lies += fmt::format("{} is said to be {}\n", id, state);
-      if (!running && state != "exited" && state != "created") lies += state + "?\n";
-      if (!running) continue;
-      const std::string served_by =
-          Shell(fmt::format("for p in $(jq .supervisor.pid,.vmm.pid run/{}/state.json); do kill -0 "
-                            "$p || echo $p; "
-                            "done",
-                            id))
-              .out;
-      if (!served_by.empty()) lies += fmt::format("{} is {} without {}", id, state, served_by);
-    }
-    return lies;
-  }
-
-  // Who was not killed goes on meanwhile, and ends between the question and the comparison.
-  std::string LastingLies() const {
-    std::string lies;
-    for (int attempt = 0; attempt < 5; ++attempt) {
-      lies = Lies();
-      if (lies.empty()) break;
-      usleep(100'000);
-    }
-    return lies;
-  }
-};
+class HullKillTest : public KillRounds {};
 
 TEST_F(HullKillTest, WhoeverIsKilledNothingIsLeftAndPsTellsTheTruth) {
   const char* set = std::getenv("HULL_KILL_SEED");
@@ -142,12 +79,7 @@ TEST_F(HullKillTest, WhoeverIsKilledNothingIsLeftAndPsTellsTheTruth) {
     user.join();
     SCOPED_TRACE(
         fmt::format("round {}: {} | after {} us killed {}", round, script, moment_us, victims));
-    EXPECT_EQ(LastingLies(), "");
-    const Ended cleaned = Shell(
-        "ids=$($HULL ps -aq) && { [ -z \"$ids\" ] || $HULL rm -f $ids >/dev/null; } && "
-        "$HULL prune -f >/dev/null");
-    EXPECT_EQ(cleaned.exit_code, 0) << cleaned.err;
-    EXPECT_EQ(LeftAfter(kLastWordsMs), "");
+    ExpectTheTruthAndNothingLeft();
     if (HasFailure()) return;
   }
   EXPECT_GT(killed, rounds / 2);
