@@ -145,7 +145,7 @@ GuestAddress ElfKernel::end() const {
   return GuestAddress(last.address.value() + last.memory_bytes);
 }
 
-Status ElfKernel::Load(GuestMemory& memory) const {
+Status ElfKernel::Load(GuestMemory& memory, ReadOnlySegments read_only) const {
   static constexpr std::array<std::byte, kPage> kZeroes = {};
   for (const Segment& segment : segments_) {
     if (!memory.Writable(segment.address, segment.memory_bytes)) {
@@ -157,7 +157,7 @@ Status ElfKernel::Load(GuestMemory& memory) const {
               .WithHint("give the machine more memory"));
     }
     if (segment.file_bytes == 0) continue;
-    if (segment.writable) {
+    if (segment.writable || read_only == ReadOnlySegments::kCopied) {
       HULL_TRY_WITHIN(path_, memory.CopyFile(segment.address, fd_.get(), segment.file_offset,
                                              segment.file_bytes));
       continue;

@@ -30,9 +30,14 @@ class ElfKernel {
   // EM_ number that the guest's processor runs.
   static Result<ElfKernel> Open(const std::string& path, uint16_t elf_machine);
 
+  // What becomes of segments that the kernel only reads.
+  enum class ReadOnlySegments {
+    kMapped,  // shared with other VMs, page by page
+    kCopied,  // where every page is to be the VM's own anyway
+  };
   // Maps or copies all segments. Errors: kExhausted when the kernel does not fit into the guest's
   // memory.
-  Status Load(GuestMemory& memory) const;
+  Status Load(GuestMemory& memory, ReadOnlySegments read_only = ReadOnlySegments::kMapped) const;
 
   // Where it wants to be entered: the physical address of its 64-bit entry.
   GuestAddress entry() const { return entry_; }

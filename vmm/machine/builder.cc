@@ -78,7 +78,10 @@ class MachineBuilder {
     kernel_entry_ = kernel.entry();
     kernel_segments_ = kernel.segments();
     AdvisePages();
-    return kernel.Load(machine_->memory_);
+    // Pinned memory is the VM's own, a page of a file that it maps becomes a copy, one by one.
+    return kernel.Load(machine_->memory_, machine_->passthrough_
+                                              ? ElfKernel::ReadOnlySegments::kCopied
+                                              : ElfKernel::ReadOnlySegments::kMapped);
   }
 
   void AdvisePages() {
@@ -231,7 +234,7 @@ class MachineBuilder {
            return line;
          }}));
     tree_.pci = m.passthrough_->tree();
-    return m.passthrough_->MapMemory(m.memory_);
+    return PassthroughDevices::CheckRoom(m.memory_);
   }
 
   Status WriteBootData() {

@@ -16,6 +16,12 @@ std::string_view LastLinesOf(std::string_view text, size_t count) {
   return at == std::string_view::npos ? text : text.substr(at + 1);
 }
 
+std::string Describe(const Error& error) {
+  std::string text = "memory: " + error.ToString();
+  if (!error.hint().empty()) text += " (" + error.hint() + ")";
+  return text;
+}
+
 api::CounterGroup CountersOf(const VirtioMmio& transport) {
   api::CounterGroup group = {.name = std::string(transport.device().name()), .values = {}};
   for (const CounterReading& reading : transport.Counters()) {
@@ -33,8 +39,34 @@ Machine::~Machine() {
   Stop();
 }
 
-void Machine::Start() {
+void Machine::Start(EventLoop& control_loop, StartEvents events) {
   io_->Start();
+  if (!passthrough_) {
+    StartVcpus(events);
+    return;
+  }
+  // What is posted runs before the control loop ends, and this lives longer.
+  passthrough_->StartPinning(
+      memory_,
+      {.on_progress =
+           [&control_loop, on_pinning = events.on_pinning](const api::PinningProgress& progress) {
+             control_loop.Post([on_pinning, progress] { on_pinning(progress); });
+           },
+       .on_end =
+           [this, &control_loop, events](Status status) {
+             control_loop.Post([this, events, status = std::move(status)] {
+               if (status) {
+                 StartVcpus(events);
+               } else {
+                 life_.End(api::Cause::kStart, Describe(status.error()));
+               }
+             });
+           }});
+}
+
+void Machine::StartVcpus(const StartEvents& events) {
+  if (life_.ending()) return;
+  events.on_started();
   for (const auto& vcpu : vcpus_) vcpu->Start();
 }
 

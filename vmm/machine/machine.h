@@ -43,8 +43,16 @@ class Machine {
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;
 
-  // Called once.
-  void Start();
+  // What is heard of a start, on the control loop.
+  struct StartEvents {
+    // Only while memory is pinned for devices.
+    std::function<void(const api::PinningProgress&)> on_pinning;
+    // The first vCPU is about to run.
+    std::function<void()> on_started;
+  };
+  // Starts the devices and, once all memory is pinned that devices need, the vCPUs: at once without
+  // devices. If that fails, it reports the end. Called once, on `control_loop`'s thread.
+  void Start(EventLoop& control_loop, StartEvents events);
   // Ends the vCPU threads, lets the devices do what the guest asked for last, ends the I/O thread.
   void Stop();
 
@@ -61,6 +69,8 @@ class Machine {
  private:
   friend class MachineBuilder;
   explicit Machine(GuestLife& life);
+
+  void StartVcpus(const StartEvents& events);
 
   GuestLife& life_;
   std::unique_ptr<IoThread> io_;

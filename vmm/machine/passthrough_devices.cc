@@ -3,11 +3,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
-#include "vmm/base/log.h"
-#include "vmm/memory/host_mappings.h"
+#include "vmm/base/check.h"
+#include "vmm/machine/pinning_room.h"
 
 namespace hull {
 namespace {
@@ -15,9 +14,15 @@ namespace {
 // The first one is the host bridge.
 constexpr uint32_t kFirstSlot = 1;
 
-// What is pinned in one go: progress can be told in between.
-constexpr uint64_t kPinBytes = 1ULL << 30U;
-constexpr std::chrono::seconds kProgressInterval{1};
+// The one that `range` lies in.
+const HostMappings::Mapping& MappingOf(const std::vector<HostMappings::Mapping>& mappings,
+                                       const GuestRange& range) {
+  const auto found = std::ranges::find_if(mappings, [&](const HostMappings::Mapping& mapping) {
+    return mapping.range.Contains(range.start());
+  });
+  HULL_CHECK(found != mappings.end());
+  return *found;
+}
 
 }  // namespace
 
@@ -159,33 +164,45 @@ Status PassthroughDevices::WatchEvents(Member& member, const Surroundings& surro
   return watch(member.function->request_fd(), "is wanted back by the host");
 }
 
-Status PassthroughDevices::MapMemory(const GuestMemory& memory) {
-  const std::vector<HostMappings::Mapping> mappings = HostMappings::Of(memory);
+Status PassthroughDevices::CheckRoom(const GuestMemory& memory) {
   uint64_t total_bytes = 0;
-  for (const HostMappings::Mapping& mapping : mappings) total_bytes += mapping.range.size_bytes();
-  uint64_t done_bytes = 0;
-  auto told = std::chrono::steady_clock::now();
-  for (const HostMappings::Mapping& mapping : mappings) {
-    const uint64_t size_bytes = mapping.range.size_bytes();
-    for (uint64_t at = 0; at < size_bytes; at += kPinBytes) {
-      const auto piece = GuestRange::Make(GuestAddress(mapping.range.start().value() + at),
-                                          std::min(kPinBytes, size_bytes - at));
-      HULL_TRY(space_->Map(
-          *piece, mapping.host_address + at,
-          mapping.read_only ? vfio::DmaAccess::kReadOnly : vfio::DmaAccess::kReadWrite));
-      done_bytes += piece->size_bytes();
-      const auto now = std::chrono::steady_clock::now();
-      if (now - told >= kProgressInterval) {
-        told = now;
-        log::Info("memory pinned for the devices: {} of {} MiB", done_bytes >> 20U,
-                  total_bytes >> 20U);
-      }
-    }
+  for (const HostMappings::Mapping& mapping : HostMappings::Of(memory)) {
+    total_bytes += mapping.range.size_bytes();
   }
-  return {};
+  return PinningRoom::OfThisProcess().Check(total_bytes);
+}
+
+void PassthroughDevices::StartPinning(const GuestMemory& memory, MemoryPinner::Events events) {
+  const std::vector<HostMappings::Mapping> mappings = HostMappings::Of(memory);
+  std::vector<GuestRange> ranges;
+  uint64_t total_bytes = 0;
+  for (const HostMappings::Mapping& mapping : mappings) {
+    ranges.push_back(mapping.range);
+    total_bytes += mapping.range.size_bytes();
+  }
+  MemoryPinner::Steps steps = {
+      .populate =
+          [&memory, mappings](const GuestRange& range) {
+            memory.Advise(range, MappingOf(mappings, range).read_only
+                                     ? GuestMemory::Hint::kReadSoon
+                                     : GuestMemory::Hint::kWriteSoon);
+          },
+      .pin = [this, mappings](const GuestRange& range) { return Pin(mappings, range); }};
+  pinner_ = std::make_unique<MemoryPinner>(ranges, MemoryPinner::ThreadsFor(total_bytes),
+                                           std::move(steps), std::move(events));
+  pinner_->Start();
+}
+
+Status PassthroughDevices::Pin(const std::vector<HostMappings::Mapping>& mappings,
+                               const GuestRange& range) {
+  const HostMappings::Mapping& mapping = MappingOf(mappings, range);
+  return space_->Map(range,
+                     mapping.host_address + (range.start().value() - mapping.range.start().value()),
+                     mapping.read_only ? vfio::DmaAccess::kReadOnly : vfio::DmaAccess::kReadWrite);
 }
 
 void PassthroughDevices::Stop() {
+  pinner_.reset();
   for (Member& member : members_) {
     member.watches.clear();
     member.function->Stop();

@@ -19,7 +19,9 @@
 #include "vmm/event/watch.h"
 #include "vmm/kvm/vm.h"
 #include "vmm/machine/guest_life.h"
+#include "vmm/machine/memory_pinner.h"
 #include "vmm/memory/guest_memory.h"
+#include "vmm/memory/host_mappings.h"
 #include "vmm/pci/bar.h"
 #include "vmm/pci/config_ports.h"
 #include "vmm/pci/host_bridge.h"
@@ -51,13 +53,15 @@ class PassthroughDevices {
   // Decides where their regions are.
   Status Place(const pci::Windows& windows);
   Status Connect(const Surroundings& surroundings);
-  // Pins all of the guest's memory and lets the devices reach it at its own addresses. Says on the
-  // log how far it is, once a second.
-  Status MapMemory(const GuestMemory& memory);
+  // Whether all of the guest's memory can be pinned, as far as can be told.
+  static Status CheckRoom(const GuestMemory& memory);
+  // Pins all of it, on threads of its own, and lets the devices reach it at its own addresses.
+  // `events` come from there, and none after Stop. `memory` outlives this. Called once.
+  void StartPinning(const GuestMemory& memory, MemoryPinner::Events events);
   // After Place and Connect.
   const DeviceTreePci& tree() const { return tree_; }
 
-  // No device reaches memory any more. With all vCPUs stopped.
+  // No device reaches memory any more, and no more of it is pinned. With all vCPUs stopped.
   void Stop();
 
   std::vector<api::CounterGroup> Counters() const;
@@ -74,6 +78,7 @@ class PassthroughDevices {
 
   explicit PassthroughDevices(BusDevice& reset_port) : config_ports_(reset_port) {}
 
+  Status Pin(const std::vector<HostMappings::Mapping>& mappings, const GuestRange& range);
   Status OpenOne(const api::VfioConfig& config);
   Status ConnectOne(Member& member, uint32_t slot, const Surroundings& surroundings);
   Status WatchEvents(Member& member, const Surroundings& surroundings);
@@ -83,6 +88,7 @@ class PassthroughDevices {
   pci::ConfigPorts config_ports_;
   DeviceTreePci tree_;
   std::vector<Member> members_;
+  std::unique_ptr<MemoryPinner> pinner_;  // null: not started, or stopped
 };
 
 }  // namespace hull

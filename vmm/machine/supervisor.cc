@@ -77,10 +77,19 @@ void Supervisor::OnSignal() {
 
 api::Outcome Supervisor::Run() {
   started_ = std::chrono::steady_clock::now();
-  WriteStatus(status_fd_, api::StartedLine());
-  machine_->Start();
+  machine_->Start(*loop_, {.on_pinning =
+                               [this](const api::PinningProgress& progress) {
+                                 WriteStatus(status_fd_, api::PinningLine(progress));
+                               },
+                           .on_started = [this] { OnStarted(); }});
   loop_->Run();
   return outcome_;
+}
+
+void Supervisor::OnStarted() {
+  is_starting_ = false;
+  started_ = std::chrono::steady_clock::now();
+  WriteStatus(status_fd_, api::StartedLine());
 }
 
 void Supervisor::OnEnd() {
@@ -95,7 +104,8 @@ void Supervisor::OnEnd() {
 
 api::VmState Supervisor::State() const {
   const auto uptime = std::chrono::steady_clock::now() - started_;
-  return {.state = life_.ending() ? "ending" : "running",
+  const char* const running = is_starting_ ? "starting" : "running";
+  return {.state = life_.ending() ? "ending" : running,
           .pid = ::getpid(),
           .cpus = cpus_,
           .memory_bytes = memory_bytes_,
@@ -125,6 +135,11 @@ void Supervisor::OnRequest(const api::Request& request, const ControlServer::Cli
 }
 
 void Supervisor::Stop(const api::Request& request, const ControlServer::Client& client) {
+  if (is_starting_) {
+    waiting_.emplace_back(request.id, client);
+    life_.End(api::Cause::kKilled, "stopped by request before it had started");
+    return;
+  }
   if (!machine_->has_power_button()) {
     client.Answer(api::WriteError(
         request.id, Error(ErrorCode::kUnsupported,

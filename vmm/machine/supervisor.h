@@ -46,12 +46,14 @@ class Supervisor {
   void OnRequest(const api::Request& request, const ControlServer::Client& client);
   void Stop(const api::Request& request, const ControlServer::Client& client);
   void PressPowerButton();
+  void OnStarted();
   void OnEnd();
   api::VmState State() const;
 
   const uint32_t cpus_;
   const uint64_t memory_bytes_;
   const int status_fd_;
+  bool is_starting_ = true;
   std::chrono::steady_clock::time_point started_;
 
   std::unique_ptr<EventLoop> loop_;
