@@ -15,6 +15,7 @@
 #include "images/store/collect.h"
 #include "images/store/file_lock.h"
 #include "images/store/records.h"
+#include "images/store/testing/one_layer_image.h"
 #include "runtime/cli/image_store.h"
 
 namespace hull::cli {
@@ -32,9 +33,6 @@ class NewContainerTest : public testing::Test {
     layout.run_root = directory_ + "/run";
     containers_ = std::make_unique<Containers>(layout);
     paths_ = std::make_unique<images::StorePaths>(layout.store_root + "/images");
-    for (const std::string& made : {paths_->Layers(), paths_->Blobs(), paths_->Images()}) {
-      fs::create_directories(made);
-    }
     request_.image = "test";
     request_.pull = PullPolicy::kNever;
     request_.container.image = "test";
@@ -46,21 +44,8 @@ class NewContainerTest : public testing::Test {
 
   static std::string Digest(char digit) { return "sha256:" + std::string(64, digit); }
 
-  // "test:latest", of one layer that nobody reads. Its digests are made of `digit` and the two
-  // behind.
-  void AddImage(char digit) {
-    const std::string id = Digest(digit);
-    const std::string layer = Digest(static_cast<char>(digit + 1));
-    const std::string manifest = Digest(static_cast<char>(digit + 2));
-    std::ofstream(paths_->Layer(layer)) << std::string(4096, 'x');
-    std::ofstream(paths_->Blob(id))
-        << R"({"architecture":"amd64","os":"linux","config":{"Cmd":["true"]},)"
-        << R"("rootfs":{"type":"layers","diff_ids":[")" << layer << R"("]}})";
-    std::ofstream(paths_->Blob(manifest)) << "{}";
-    std::ofstream(paths_->ImageFile(id))
-        << images::EncodeImageRecord({id, manifest, {layer}, {""}});
-    std::ofstream(paths_->Names())
-        << images::EncodeNames({{"docker.io/library/test:latest", {id, manifest}}});
+  void AddImage(char digit) const {
+    images::testing::WriteOneLayerImage(*paths_, digit, R"(["true"])");
   }
   // What `hull rmi -f` does once it has asked who uses what.
   void TakeAway(char digit) {
