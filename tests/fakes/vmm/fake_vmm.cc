@@ -1,7 +1,9 @@
 // Stands in for hull-vmm, guest and agent together: speaks the contracts of all three
 // (configuration and status, the hybrid vsock, ttrpc), and runs a container's command as an
-// ordinary process of this host. So all of `hull run` can be tested without KVM. Named by HULL_VMM;
-// FAKE_VMM says what goes wrong:
+// ordinary process of this host, further ones of `hull exec` beside it. So all of the host's side
+// can be tested without KVM. Named by HULL_VMM.
+// FAKE_FILES, a directory, stands for the root file systems of all containers: their processes
+// begin there, and archives are of it (fake_archive.h). FAKE_VMM says what goes wrong:
 //   (nothing)        nothing
 //   start            the machine could not be made
 //   die              dies without a word, before anything
@@ -30,6 +32,8 @@
 #include <functional>
 #include <future>
 #include <map>
+#include <mutex>
+#include <sstream>
 #include <thread>
 
 #include <boost/asio/io_context.hpp>
@@ -42,6 +46,7 @@
 #include "guest-agent/protocol/agent_service.h"
 #include "guest-agent/protocol/server.h"
 #include "guest-agent/protocol/stream_frame.h"
+#include "tests/fakes/vmm/fake_archive.h"
 #include "vmm/api/outcome.h"
 #include "vmm/base/check.h"
 #include "vmm/base/file.h"
@@ -93,21 +98,40 @@ UniqueFd Dial(uint32_t port) {
   return fd;
 }
 
-// One container: its command as a process here, its streams as pipes.
-class Container {
+// The fake's file system.
+std::string Files() {
+  const char* set = std::getenv("FAKE_FILES");
+  return set == nullptr ? "." : set;
+}
+
+// A command that is there, by its path or in PATH.
+bool IsCommand(const std::string& name) {
+  if (name.find('/') != std::string::npos) return access(name.c_str(), X_OK) == 0;
+  std::istringstream directories(std::getenv("PATH"));
+  for (std::string directory; std::getline(directories, directory, ':');) {
+    if (access((directory + "/" + name).c_str(), X_OK) == 0) return true;
+  }
+  return false;
+}
+
+// A container's first process or a further one: a process here, its streams as pipes.
+class Process {
  public:
-  void Create(const v1::CreateRequest& request) {
-    const boost::json::value config = boost::json::parse(request.oci_config());
-    arguments_ = boost::json::value_to<Strings>(config.at("process").at("args"));
-    environment_ = boost::json::value_to<Strings>(config.at("process").at("env"));
+  // `process`: OCI's process object.
+  void Create(const boost::json::object& process, const v1::Stdio& stdio) {
+    arguments_ = boost::json::value_to<Strings>(process.at("args"));
+    if (const boost::json::value* set = process.if_contains("env")) {
+      environment_ = boost::json::value_to<Strings>(*set);
+    }
     for (size_t i = 0; i < pipes_.size(); ++i) {
       std::array<int, 2> fds{};
       HULL_CHECK(pipe2(fds.data(), O_CLOEXEC) == 0);
       pipes_[i] = {UniqueFd(fds[0]), UniqueFd(fds[1])};
     }
-    if (!request.stdio().stdin()) pipes_[0].write.Reset();
-    terminal_ = request.stdio().terminal();
+    if (!stdio.stdin()) pipes_[0].write.Reset();
+    terminal_ = stdio.terminal();
   }
+  const std::string& command() const { return arguments_.front(); }
 
   void Start() {
     if (terminal_) {
@@ -123,6 +147,7 @@ class Container {
         dup2(pipes_[1].write.get(), 1);
         dup2(pipes_[2].write.get(), 2);
       }
+      if (chdir(Files().c_str()) != 0) _exit(126);
       signal(SIGPIPE, SIG_DFL);
       sigset_t none;
       sigemptyset(&none);
@@ -212,7 +237,7 @@ class Guest {
     Answer<v1::CreateRequest, v1::CreateResponse>(
         "Create", [this](const v1::CreateRequest& request) { return Create(request); });
     Answer<v1::StartRequest, v1::StartResponse>("Start", [this](const auto&) {
-      container_.Start();
+      Find("")->Start();
       if (fault_ == "panic-run")
         std::thread([] {
           usleep(kMoment);
@@ -224,21 +249,21 @@ class Guest {
           raise(SIGKILL);
         }).detach();
       started_ = true;
-      if (waiting_) AwaitExit();
+      if (waiting_) AwaitExit("", std::move(*waiting_));
       return Result<v1::StartResponse>(v1::StartResponse());
     });
     Answer<v1::KillRequest, v1::KillResponse>("Kill", [this](const v1::KillRequest& request) {
       if (fault_ != "stubborn" || request.signal() == SIGKILL) {
-        container_.Kill(static_cast<int>(request.signal()));
+        Find(request.exec_id())->Kill(static_cast<int>(request.signal()));
       }
       return Result<v1::KillResponse>(v1::KillResponse());
     });
     Answer<v1::PauseRequest, v1::PauseResponse>("Pause", [this](const auto&) {
-      container_.Kill(SIGSTOP);
+      Find("")->Kill(SIGSTOP);
       return Result<v1::PauseResponse>(v1::PauseResponse());
     });
     Answer<v1::ResumeRequest, v1::ResumeResponse>("Resume", [this](const auto&) {
-      container_.Kill(SIGCONT);
+      Find("")->Kill(SIGCONT);
       return Result<v1::ResumeResponse>(v1::ResumeResponse());
     });
     Answer<v1::ShutdownRequest, v1::ShutdownResponse>("Shutdown", [this](const auto&) {
@@ -247,10 +272,23 @@ class Guest {
     });
     server_.Handle<v1::WaitRequest, v1::WaitResponse>(
         agent::kServiceName, "Wait",
-        [this](const v1::WaitRequest&, ttrpc::Reply<v1::WaitResponse> reply) {
-          waiting_.emplace(std::move(reply));
-          if (started_) AwaitExit();
+        [this](const v1::WaitRequest& request, ttrpc::Reply<v1::WaitResponse> reply) {
+          if (request.exec_id().empty() && !started_) {
+            waiting_.emplace(std::move(reply));
+          } else {
+            AwaitExit(request.exec_id(), std::move(reply));
+          }
         });
+    Answer<v1::ExecRequest, v1::ExecResponse>(
+        "Exec", [this](const v1::ExecRequest& request) { return Exec(request); });
+    Answer<v1::ResizeRequest, v1::ResizeResponse>(
+        "Resize", [](const auto&) { return Result<v1::ResizeResponse>(v1::ResizeResponse()); });
+    // Of a process; its streams may still be read.
+    Answer<v1::DeleteRequest, v1::DeleteResponse>(
+        "Delete", [](const auto&) { return Result<v1::DeleteResponse>(v1::DeleteResponse()); });
+    Answer<v1::StatRequest, v1::StatResponse>("Stat", [](const v1::StatRequest& request) {
+      return StatFile(Files(), request.path(), request.follow_link());
+    });
   }
 
   void Run() {
@@ -277,14 +315,40 @@ class Guest {
     if (fault_ == "missing-command") {
       return Fail(ErrorCode::kNotFound, "exec: \"x\x1b\": executable file not found in $PATH");
     }
-    container_.Create(request);
+    if (request.mount_only()) return v1::CreateResponse();
+    const boost::json::value config = boost::json::parse(request.oci_config());
+    Add("")->Create(config.at("process").as_object(), request.stdio());
     return v1::CreateResponse();
   }
 
-  void AwaitExit() {
-    std::thread([this] {
-      const v1::WaitResponse response = container_.Wait();
-      boost::asio::post(io_, [this, response] { (*waiting_)(response); });
+  Result<v1::ExecResponse> Exec(const v1::ExecRequest& request) {
+    const boost::json::value process = boost::json::parse(request.oci_process());
+    Process* const added = Add(request.exec_id());
+    added->Create(process.as_object(), request.stdio());
+    if (!IsCommand(added->command())) {
+      return Fail(ErrorCode::kNotFound, "exec: \"{}\": executable file not found in $PATH",
+                  added->command());
+    }
+    added->Start();
+    return v1::ExecResponse();
+  }
+
+  // Processes stay: threads are at them.
+  Process* Add(const std::string& exec_id) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return &processes_[exec_id];
+  }
+  Process* Find(const std::string& exec_id) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = processes_.find(exec_id);
+    HULL_CHECK(found != processes_.end());
+    return &found->second;
+  }
+
+  void AwaitExit(const std::string& exec_id, ttrpc::Reply<v1::WaitResponse> reply) {
+    std::thread([this, process = Find(exec_id), reply = std::move(reply)] {
+      const v1::WaitResponse response = process->Wait();
+      boost::asio::post(io_, [reply, response] { reply(response); });
     }).detach();
   }
 
@@ -303,22 +367,31 @@ class Guest {
   }
 
   void Stream(UniqueFd socket) {
+    // "CONNECT 1025"
+    std::string asked;
     char next = 0;
-    while (read(socket.get(), &next, 1) == 1 && next != '\n') {
-    }
+    while (read(socket.get(), &next, 1) == 1 && next != '\n') asked += next;
     static_cast<void>(WriteAll(socket.get(), "OK 1073741824\n"));
+    if (asked == fmt::format("CONNECT {}", agent::kAgentPort)) {
+      boost::asio::post(
+          io_, [this, fd = socket.Release()] { static_cast<void>(server_.Serve(UniqueFd(fd))); });
+      return;
+    }
     v1::StreamOpen open;
     if (!agent::ReceiveStreamFrame(socket.get(), open)) return;
     v1::StreamOpened opened;
     if (fault_ == "no-streams") opened.set_error("no streams today");
     static_cast<void>(agent::SendStreamFrame(socket.get(), opened));
-    if (opened.error().empty()) container_.Serve(std::move(socket), open.kind());
+    if (!opened.error().empty()) return;
+    if (open.has_archive()) return ServeArchive(socket.get(), Files(), open.archive());
+    Find(open.exec_id())->Serve(std::move(socket), open.kind());
   }
 
   std::string fault_;
   boost::asio::io_context io_;
   ttrpc::Server server_;
-  Container container_;
+  std::mutex mutex_;
+  std::map<std::string, Process> processes_;  // by exec id; the container's own: ""
   bool started_ = false;
   std::vector<std::function<void()>> unanswered_;
   std::optional<ttrpc::Reply<v1::WaitResponse>> waiting_;

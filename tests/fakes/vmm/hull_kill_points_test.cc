@@ -1,12 +1,12 @@
 // kill -9 of hull and of its supervisor right before each of the calls by which they change files,
 // one after the other: where the random moments of hull_kill_test.cc rarely strike. What must hold
 // is the same. strace kills.
+#include <fmt/format.h>
+
 #include <regex>
 #include <set>
 #include <sstream>
 #include <string>
-
-#include <fmt/format.h>
 
 #include "tests/fakes/vmm/kill_rounds.h"
 
@@ -74,13 +74,15 @@ TEST_P(HullKillPointsTest, NothingIsLeftAndPsTellsTheTruth) {
 
 INSTANTIATE_TEST_SUITE_P(
     Commands, HullKillPointsTest,
-    testing::Values(
-        Killed{"run", "$HULL run --storage tmpfs --name k1 test sh -c 'exit 3'", 10},
-        Killed{"run_rm", "$HULL run --rm --storage tmpfs --name k1 test true", 10},
-        Killed{"create", "$HULL create --storage tmpfs --name k1 test true", 4},
-        Killed{"start", "$HULL start -a c1", 8},
-        Killed{"rm", "$HULL rm c1", 5}, Killed{"rm_force", "$HULL rm -f r1", 5},
-        Killed{"rename", "$HULL rename c1 c2", 2}),
+    testing::Values(Killed{"run", "$HULL run --storage tmpfs --name k1 test sh -c 'exit 3'", 10},
+                    Killed{"run_rm", "$HULL run --rm --storage tmpfs --name k1 test true", 10},
+                    Killed{"create", "$HULL create --storage tmpfs --name k1 test true", 4},
+                    Killed{"start", "$HULL start -a c1", 8}, Killed{"rm", "$HULL rm c1", 5},
+                    Killed{"rm_force", "$HULL rm -f r1", 5},
+                    Killed{"rename", "$HULL rename c1 c2", 2},
+                    Killed{"commit", "$HULL commit r1 k:1", 10},
+                    Killed{"cp_to_stopped",
+                           "$HULL create --name k1 test true; $HULL cp script k1:/g", 10}),
     [](const auto& test) { return test.param.name; });
 
 }  // namespace

@@ -1,6 +1,7 @@
 // kill -9 of hull, of supervisors and of machines, one or all of them, at random moments of every
 // command: afterwards `hull ps` tells the truth, and after `hull rm` and `hull prune` nothing is
 // left. HULL_KILL_SEED repeats a run, HULL_KILL_ROUNDS makes it longer.
+#include <fmt/format.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -11,8 +12,6 @@
 #include <random>
 #include <thread>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "tests/fakes/vmm/kill_rounds.h"
 
@@ -43,6 +42,16 @@ constexpr std::array kScripts = {
     "$HULL wait r1 & $HULL kill r1; wait",
     "timeout 1 $HULL attach r1 & $HULL stop -t 1 r1; wait",
     "$HULL ps -a; $HULL inspect r1",
+    "$HULL exec r1 sh -c 'sleep 0.02; echo hi'",
+    "$HULL exec -d r1 sleep 0.02; echo in | $HULL exec -i r1 cat",
+    "$HULL cp r1:/f - | tar -t; $HULL cp script r1:/g",
+    "$HULL cp r1:/ copied; tar -c script | $HULL cp - r1:/",
+    "$HULL create --name k1 test true; $HULL cp script k1:/g; $HULL diff k1",
+    "$HULL run --name k1 test true; $HULL commit k1 k:1",
+    "$HULL diff r1; $HULL diff r1",
+    "$HULL commit r1 k:1",
+    "$HULL logs c1; timeout 0.05 $HULL logs -f r1",
+    "timeout 0.05 $HULL events; $HULL events --since 1h --until 0s",
     "$HULL prune -f; $HULL container prune -f",
 };
 

@@ -5,10 +5,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <fstream>
 #include <sstream>
 
-#include "images/store/records.h"
+#include "images/store/testing/one_layer_image.h"
 #include "vmm/base/file.h"
 
 namespace hull {
@@ -44,6 +45,7 @@ void HullOnFake::SetUp() {
   std::string pattern = testing::TempDir() + "hull-run.XXXXXX";
   directory_ = mkdtemp(pattern.data());
   for (const char* file : {"vmlinux", "guest.erofs"}) std::ofstream(directory_ / file) << "x";
+  fs::create_directory(directory_ / "files");
   MakeStore();
 }
 
@@ -67,12 +69,24 @@ std::string HullOnFake::Leftovers() const {
 }
 
 std::string HullOnFake::FilesLeft() const {
+  // What there may be in each place: events, the image's own layer, templates of disks.
+  struct Place {
+    const char* directory;
+    const char* kept;
+  };
+  const std::array places = {Place{"run", "events.jsonl"},
+                             Place{"store/containers", nullptr},
+                             Place{"store/names", nullptr},
+                             Place{"store/images/tmp", nullptr},
+                             Place{"store/images/layers", "sha256-bbbb"},
+                             Place{"store/scratch", "template-"}};
   std::string left;
-  for (const char* place : {"run", "store/containers", "store/names"}) {
-    if (!fs::exists(directory_ / place)) continue;
-    for (const auto& entry : fs::directory_iterator(directory_ / place)) {
+  for (const Place& place : places) {
+    if (!fs::exists(directory_ / place.directory)) continue;
+    for (const auto& entry : fs::directory_iterator(directory_ / place.directory)) {
       const std::string name = entry.path().filename();
-      if (!name.starts_with("events.jsonl")) left += fmt::format("{}/{}\n", place, name);
+      const bool kept = place.kept != nullptr && name.starts_with(place.kept);
+      if (!kept || name.ends_with(".new")) left += fmt::format("{}/{}\n", place.directory, name);
     }
   }
   return left;
@@ -92,28 +106,21 @@ std::string HullOnFake::ProcessesLeft() const {
   return left;
 }
 
-// A store with one image "test:latest" of one layer, whose content nobody reads.
+// A store with one image "test:latest" of one layer, which is empty.
 void HullOnFake::MakeStore() const {
-  const std::string id = "sha256:" + std::string(64, 'a');
-  const std::string layer = "sha256:" + std::string(64, 'b');
-  const std::string manifest = "sha256:" + std::string(64, 'c');
   const images::StorePaths paths((directory_ / "store/images").string());
-  for (const std::string& made : {paths.Layers(), paths.Blobs(), paths.Images()})
-    fs::create_directories(made);
-  std::ofstream(paths.Layer(layer)) << std::string(4096, 'x');
-  std::ofstream(paths.Blob(id))
-      << R"({"architecture":"amd64","os":"linux","config":{"Cmd":["echo","from the image"]},)"
-      << R"("rootfs":{"type":"layers","diff_ids":[")" << layer << R"("]}})";
-  std::ofstream(paths.Blob(manifest)) << "{}";
-  std::ofstream(paths.ImageFile(id)) << images::EncodeImageRecord({id, manifest, {layer}, {""}});
-  std::ofstream(paths.Names()) << images::EncodeNames(
-      {{"docker.io/library/test:latest", {id, manifest}}});
+  const images::testing::OneLayerImage image =
+      images::testing::WriteOneLayerImage(paths, 'a', R"(["echo","from the image"])");
+  const std::string make =
+      fmt::format("head -c 1024 /dev/zero | {} 1000000 100 3> {} 4> {} > /dev/null",
+                  HULL_IMPORT_PROGRAM, paths.Layer(image.layer), paths.Recipe(image.layer));
+  ASSERT_EQ(system(make.c_str()), 0);
 }
 
 Ended HullOnFake::Shell(const std::string& script, const std::string& fault) const {
   const std::string setting = fmt::format(
       "export HULL={0} HULL_VMM={1} HULL_ROOT={2}/store HULL_RUN={2}/run HULL_KERNEL={2}/vmlinux "
-      "HULL_GUEST_ROOT={2}/guest.erofs FAKE_VMM={3}; cd {2}; ",
+      "HULL_GUEST_ROOT={2}/guest.erofs FAKE_VMM={3} FAKE_FILES={2}/files; cd {2}; ",
       HULL_PROGRAM, FAKE_VMM_PROGRAM, directory_.string(), fault);
   std::ofstream(directory_ / "script") << setting << kSlay << script;
   const std::string command = fmt::format(

@@ -23,8 +23,8 @@ class HullOnFake : public testing::Test {
   void TearDown() override;
 
   // Runs a shell script in which $HULL is hull with its surroundings set; in its own directory,
-  // where `run` and `store` are hull's; `slay PID...` is kill -9 that waits for the end. `fault`:
-  // see fake_vmm.cc. 60 seconds at most.
+  // where `run` and `store` are hull's and `files` is a container's root; `slay PID...` is kill -9
+  // that waits for the end. `fault`: see fake_vmm.cc. 60 seconds at most.
   Ended Shell(const std::string& script, const std::string& fault = "") const;
   // hull run --rm --storage tmpfs ARGUMENTS
   Ended Run(const std::string& arguments, const std::string& fault = "") const;

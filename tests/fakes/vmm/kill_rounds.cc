@@ -1,11 +1,10 @@
 #include "tests/fakes/vmm/kill_rounds.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <sstream>
-
-#include <fmt/format.h>
 
 namespace hull {
 namespace {
@@ -30,14 +29,15 @@ std::vector<KillRounds::Process> KillRounds::Processes() const {
 
 void KillRounds::Prepare() const {
   const Ended ended = Shell(
-      "$HULL run -d --storage tmpfs --name r1 test sleep 30 && "
+      "seq 100 > files/f; $HULL run -d --storage tmpfs --name r1 test sleep 30 && "
       "$HULL run --storage tmpfs --name c1 test true");
   ASSERT_EQ(ended.exit_code, 0) << ended.err;
 }
 
 // What ps says of each container, against the processes that serve it.
 std::string KillRounds::Lies() const {
-  const Ended listed = Shell("$HULL ps -a --no-trunc --format '{{.ID}} {{.State}} {{.Names}}'; exit $?");
+  const Ended listed =
+      Shell("$HULL ps -a --no-trunc --format '{{.ID}} {{.State}} {{.Names}}'; exit $?");
   std::string lies = listed.exit_code == 0 ? "" : "ps fails: " + listed.err;
   std::istringstream lines(listed.out);
   std::string id;
@@ -83,6 +83,7 @@ void KillRounds::ExpectTheTruthAndNothingLeft() const {
   EXPECT_EQ(LastingLies(), "");
   const Ended cleaned = Shell(
       "ids=$($HULL ps -aq) && { [ -z \"$ids\" ] || $HULL rm -f $ids >/dev/null; } && "
+      "{ ! $HULL images -q k:1 | grep -q . || $HULL rmi -f k:1 > /dev/null; } && "
       "$HULL prune -f >/dev/null");
   EXPECT_EQ(cleaned.exit_code, 0) << cleaned.err;
   EXPECT_EQ(LeftAfter(kLastWordsMs), "");
