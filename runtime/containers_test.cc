@@ -156,6 +156,16 @@ TEST_F(ContainersTest, RemovedLeavesNothing) {
   EXPECT_EQ(Names("/run"), std::vector<std::string>{"events.jsonl"});
 }
 
+TEST_F(ContainersTest, ARemovalThatIsCutShortIsOneForEverybody) {
+  const ContainerRecord record = Make("gone");
+  // Files go one by one, and this is none: as if killed there.
+  fs::create_directory(containers_->Directory(record.id) + "/odd");
+  EXPECT_FALSE(containers_->Remove(record.id));
+  EXPECT_EQ(containers_->Find(record.id).error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(Names("/store/containers"), std::vector<std::string>{".removed-" + record.id});
+  EXPECT_EQ(Make("gone").name, "gone");
+}
+
 TEST_F(ContainersTest, ARunningOneIsNotRemoved) {
   const ContainerRecord record = Make("busy");
   const RunDirectory run = containers_->LockRunDirectory(record.id).value();
