@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "guest-agent/kernel_log.h"
+#include "guest-agent/later_devices.h"
 #include "guest-agent/protocol/agent_service.h"
 #include "vmm/base/file.h"
 
@@ -58,6 +59,12 @@ Status Agent::Start() {
       Listen(kStreamPort, [this](UniqueFd connection) { streams_.Accept(std::move(connection)); }));
   HULL_TRY(Listen(kPowerButtonPort, [this](const UniqueFd&) { ShutDown(kButtonGrace); }));
   ready_ns_ = MonotonicNs();
+  if (options_.is_init) {
+    later_.expires_after(kLaterDevicesDelay);
+    later_.async_wait([](const boost::system::error_code& failed) {
+      if (!failed) BindLaterDevices("/sys");
+    });
+  }
   if (options_.unix_directory.empty()) Dial();
   return {};
 }

@@ -62,6 +62,7 @@ class Agent {
   StreamAcceptor streams_{io_, containers_};
   ttrpc::Server server_{io_};
   std::vector<std::unique_ptr<Listener>> listeners_;
+  boost::asio::steady_timer later_{io_};  // until the devices that can wait are taken
   int64_t ready_ns_ = 0;
   bool shutting_down_ = false;
 };

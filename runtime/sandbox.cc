@@ -58,6 +58,7 @@ api::VmConfig MakeVmConfig(const HostLayout& layout, const SandboxSpec& spec,
   config.kernel.command_line = KernelCommandLine(spec.debug);
   config.pmem = devices.pmem;
   config.block = devices.block;
+  config.free_page_reporting = true;
   api::VsockConfig vsock;
   vsock.cid = kGuestCid;
   vsock.path = std::string(kVsockName);

@@ -159,6 +159,24 @@ TEST_F(RunTest, MemoryAcrossTheHole) {
   EXPECT_GT(std::stol(ended.out), 6L << 20) << ended;
 }
 
+TEST_F(RunTest, MemoryThatTheGuestFreesGoesBackToTheHost) {
+  // A file of 60 MB in memory, removed again. The guest gathers free blocks for two seconds.
+  const Ended ended = Shell(R"(
+id=$(hull run -d --memory 200m --shm-size 100m sample/busybox sh -c   'dd if=/dev/zero of=/dev/shm/file bs=1M count=60 2> /dev/null; echo full; sleep 1; rm /dev/shm/file; echo freed; sleep 600')
+resident() { grep RssAnon "/proc/$(pgrep -x hull-vmm)/status" | tr -dc 0-9; }
+most=0 least=
+for i in $(seq 60); do
+  now=$(resident); said=$(hull logs $id | tail -n 1)
+  (( now > most )) && most=$now
+  [[ $said == freed ]] && (( most - now > 50000 )) && { least=$now; break; }
+  sleep 1
+done
+echo most $most; echo least $least
+hull rm -f $id > /dev/null)");
+  ASSERT_NE(Field(ended.out, "least"), "") << ended;
+  EXPECT_GT(std::stol(Field(ended.out, "most")), 60'000) << ended;
+}
+
 TEST_F(RunTest, LayersOnADiskAreTheSame) {
   for (const char* transport : {"pmem", "block"}) {
     const Ended ended =

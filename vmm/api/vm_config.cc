@@ -186,6 +186,11 @@ Result<VmConfig> ParseVmConfig(std::string_view text) {
     config.control = ControlConfig{control->String("path", {1, kMaxSocketPathBytes})};
     control->Finish();
   }
+  config.free_page_reporting = document.BoolOr("free_page_reporting", false);
+  if (config.free_page_reporting && !config.vfio.empty()) {
+    errors.Add("free_page_reporting",
+               "cannot be with vfio devices, for which all memory is pinned");
+  }
   document.Finish();
   CheckIdsAreUnique(config, errors);
   HULL_TRY(errors.Check());

@@ -117,6 +117,8 @@ struct VmConfig {
   std::vector<PmemConfig> pmem;
   std::vector<BlockConfig> block;
   std::vector<VfioConfig> vfio;
+  // What the guest frees goes back to the host (virtio-balloon). Not together with `vfio`.
+  bool free_page_reporting = false;
   std::optional<VsockConfig> vsock;
   ConsoleConfig console;
   std::optional<ControlConfig> control;

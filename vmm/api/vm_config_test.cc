@@ -75,6 +75,14 @@ TEST(VmConfigTest, VfioDevicesAreAddressesThatAreThereOnce) {
             std::string::npos);
 }
 
+TEST(VmConfigTest, FreePageReportingIsReadBackAndExcludesVfio) {
+  const auto read = ParseVmConfig(Document(R"("free_page_reporting":true)"));
+  ASSERT_TRUE(read.has_value()) << read.error().ToString();
+  EXPECT_TRUE(read->free_page_reporting);
+  EXPECT_EQ(ParseVmConfig(WriteVmConfig(*read)).value(), *read);
+  EXPECT_FALSE(ParseVmConfig(Document(""))->free_page_reporting);
+}
+
 TEST(VmConfigTest, ExampleOfTheArchitecturePageIsValid) {
   const auto read = ParseVmConfig(R"({
   "version": 1,
@@ -154,6 +162,9 @@ TEST(VmConfigTest, BadTopLevelFieldsAreRefusedByPath) {
       {Document(R"("control":{"path":")" + std::string(108, 'x') + "\"}"),
        "control.path: has 108 bytes, should have 1 to 107"},
       {Document(R"("control":null)"), "control: should be an object, is null"},
+      {Document(R"("free_page_reporting":1)"), "free_page_reporting: should be true or false"},
+      {Document(R"("free_page_reporting":true,"vfio":[{"id":"a","device":"0000:01:00.0"}])"),
+       "free_page_reporting: cannot be with vfio devices"},
       {Document(R"("console":{"early":1})"), "console.early: should be true or false"},
       {Document(R"("console":{"log":""})"), "console.log: is empty"},
       {std::string(kMaxConfigBytes + 1, ' '), "bytes are more than the"},

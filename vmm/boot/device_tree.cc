@@ -60,7 +60,7 @@ void AddInterruptControllers(FdtWriter& fdt, const DeviceTreeConfig& config) {
 
 void AddVirtio(FdtWriter& fdt, const DeviceTreeVirtio& device) {
   fdt.BeginNode(NodeName("virtio_mmio", device.address));
-  fdt.Text("compatible", "virtio,mmio");
+  fdt.Text("compatible", device.needed_at_boot ? kVirtioCompatible : kLaterVirtioCompatible);
   fdt.Reg(device.address.value(), device.size_bytes);
   fdt.Cells("interrupts", {device.interrupt_line, kEdgeRising});
   fdt.EndNode();

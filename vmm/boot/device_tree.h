@@ -13,10 +13,17 @@
 
 namespace hull {
 
+// What the node of a virtio device is compatible with, and that of one which is not needed at boot.
+// No driver of Linux's knows the second: the agent has virtio-mmio take it when there is time
+// (driver_override), so both sides know the name.
+inline constexpr char kVirtioCompatible[] = "virtio,mmio";
+inline constexpr char kLaterVirtioCompatible[] = "hull,virtio-mmio-later";
+
 struct DeviceTreeVirtio {
   GuestAddress address;
   uint64_t size_bytes = 0;
   uint32_t interrupt_line = 0;  // input of the I/O APIC
+  bool needed_at_boot = true;
 };
 
 // The system control page (vmm/machine/system_control.h).

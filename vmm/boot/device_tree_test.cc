@@ -53,7 +53,10 @@ DeviceTreeConfig Config() {
                            .panic_bytes = 2};
   config.virtio = {
       {.address = GuestAddress(0xd000'1000), .size_bytes = 0x1000, .interrupt_line = 16},
-      {.address = GuestAddress(0x1'd000'0000), .size_bytes = 0x1000, .interrupt_line = 5}};
+      {.address = GuestAddress(0x1'd000'0000),
+       .size_bytes = 0x1000,
+       .interrupt_line = 5,
+       .needed_at_boot = false}};
   return config;
 }
 
@@ -81,6 +84,12 @@ TEST(DeviceTreeTest, VirtioDevicesKeepTheirOrder) {
   EXPECT_EQ(tree.Cells("/virtio_mmio@d0001000", "interrupts"), (Cells{16, 3}));
   EXPECT_EQ(tree.Cells("/virtio_mmio@1d0000000", "reg"), (Cells{1, 0xd000'0000, 0, 0x1000}));
   EXPECT_LT(tree.Node("/virtio_mmio@d0001000"), tree.Node("/virtio_mmio@1d0000000"));
+}
+
+TEST(DeviceTreeTest, WhatIsNotNeededAtBootIsLeftToTheAgent) {
+  const Tree tree(MakeDeviceTree(Config()).value());
+  EXPECT_EQ(tree.Text("/virtio_mmio@d0001000", "compatible"), "virtio,mmio");
+  EXPECT_EQ(tree.Text("/virtio_mmio@1d0000000", "compatible"), "hull,virtio-mmio-later");
 }
 
 TEST(DeviceTreeTest, PowerOffPointsAtItsRegister) {

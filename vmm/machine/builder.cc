@@ -16,6 +16,7 @@
 #include "vmm/machine/images.h"
 #include "vmm/machine/machine.h"
 #include "vmm/machine/warm_up.h"
+#include "vmm/virtio/balloon/balloon.h"
 #include "vmm/virtio/block/block.h"
 #include "vmm/virtio/pmem/pmem.h"
 #include "vmm/virtio/rng/rng.h"
@@ -110,6 +111,7 @@ class MachineBuilder {
     if (config_.vsock) HULL_TRY_WITHIN("vsock", AddVsock(*config_.vsock));
     HULL_TRY_WITHIN("console", AddConsole());
     AddDevice(std::make_unique<Rng>());
+    if (config_.free_page_reporting) AddDevice(std::make_unique<Balloon>(machine_->memory_));
     return {};
   }
 
@@ -206,8 +208,10 @@ class MachineBuilder {
     }
     HULL_TRY(m.mmio_.Insert(address.value(), VirtioMmio::kSizeBytes, *transport,
                             std::string(device.name())));
-    tree_.virtio.push_back(
-        {.address = address, .size_bytes = VirtioMmio::kSizeBytes, .interrupt_line = line.number});
+    tree_.virtio.push_back({.address = address,
+                            .size_bytes = VirtioMmio::kSizeBytes,
+                            .interrupt_line = line.number,
+                            .needed_at_boot = device.needed_at_boot()});
     m.transports_.push_back(std::move(transport));
     return {};
   }

@@ -43,6 +43,10 @@ class VirtioDevice {
   // The largest size of each queue, a power of two up to 32768. The driver must set up all of them.
   virtual std::span<const uint16_t> queue_sizes() const = 0;
 
+  // False: the device tree says so, and the guest drives it when it likes (device_tree.h), so that
+  // a guest that lives shortly pays nothing for it.
+  virtual bool needed_at_boot() const { return true; }
+
   // The configuration space, on a vCPU thread, under the transport's lock: any offset and size the
   // guest likes. What lies outside of the device's configuration reads as zero (ReadConfigFrom does
   // that), and writes to it are ignored.
