@@ -62,6 +62,7 @@ class ArchiveTest : public testing::Test {
     request.links = links;
     request.own_by_root = false;
     request.distrust = distrust;
+    request.only = only_;
     size_t at = 0;
     const UniqueFd root = Open("to");
     return ExtractTree(root.get(), request, [&]() -> Result<std::span<const std::byte>> {
@@ -89,6 +90,7 @@ class ArchiveTest : public testing::Test {
   }
 
   fs::path directory_;
+  std::string only_;
 };
 
 TEST_F(ArchiveTest, EverythingSurvivesTheWay) {
@@ -134,6 +136,21 @@ TEST_F(ArchiveTest, EverythingSurvivesTheWay) {
   EXPECT_EQ(status.st_size, (50 << 20) + 3);
   EXPECT_LT(status.st_blocks * 512, 1 << 20);
   EXPECT_EQ(Read("to/renamed/holes"), Read("from/t/holes"));
+}
+
+TEST_F(ArchiveTest, OnlyWhatWasAskedForIsMade) {
+  std::ofstream(directory_ / "to/mine") << "mine";
+  only_ = "f";
+  EXPECT_TRUE(Unpack(TarOf({File("f/a"), Link("f/b", "f/a", true)}), Links::kRefused, true));
+  for (const std::vector<Entry>& wrong : {std::vector<Entry>{File("g")},
+                                          {File("f2")},
+                                          {File("f/c"), File(".profile")},
+                                          {},
+                                          {Link("f/h", "mine", true)}}) {
+    EXPECT_EQ(Unpack(TarOf(wrong), Links::kRefused, true).error().code(), ErrorCode::kCorrupt);
+  }
+  EXPECT_FALSE(fs::exists(directory_ / "to/.profile"));
+  EXPECT_EQ(fs::hard_link_count(directory_ / "to/mine"), 1u);
 }
 
 TEST_F(ArchiveTest, LinksLeadNowhereElse) {

@@ -121,6 +121,8 @@ Status Write(const ArchiveJob& job) {
   request.keep_owner = job.request().keep_owner();
   request.own_by_root = !job.on_host();
   request.distrust = job.on_host();
+  // Of a directory's content nobody knows the names before.
+  if (job.on_host() && job.request().name() != ".") request.only = job.request().name();
   agent::ChunkReceiver receiver(kInput);
   Result<SinkReport> report = ExtractTree(kRoot, request, [&receiver] { return receiver.Next(); });
   // The sender's own failure is the reason, when there is one.

@@ -65,6 +65,7 @@ class Extractor {
   Status SetByName(const Place& place, const Attributes& attributes);
   Status FinishDirectories();
 
+  Status CheckAsked(const std::vector<std::string>& parts, std::string_view path) const;
   Result<Place> Find(const std::string& path);
   Result<UniqueFd> OpenParent(const std::vector<std::string>& parts, size_t count);
   Attributes AttributesOf(archive_entry* entry) const;
@@ -133,8 +134,14 @@ Result<UniqueFd> Extractor::OpenParent(const std::vector<std::string>& parts, si
   return OpenInRoot(target_.get(), path, O_PATH | O_DIRECTORY, request_.links);
 }
 
+Status Extractor::CheckAsked(const std::vector<std::string>& parts, std::string_view path) const {
+  if (request_.only.empty() || (!parts.empty() && parts.front() == request_.only)) return {};
+  return Fail(ErrorCode::kCorrupt, "the tar has {}, which was not asked for", EscapeControl(path));
+}
+
 Result<Extractor::Place> Extractor::Find(const std::string& path) {
   HULL_ASSIGN(const std::vector<std::string> parts, SplitPath(path));
+  HULL_TRY(CheckAsked(parts, path));
   if (parts.empty()) return Place{target_.get(), ".", "."};
   std::string parent;
   for (size_t i = 0; i + 1 < parts.size(); ++i) parent += parts[i] + "/";
@@ -279,6 +286,7 @@ Status Extractor::MakeFile(archive_entry* entry, const Place& place, const Attri
 Status Extractor::MakeHardLink(const Place& place, const std::string& target) {
   HULL_ASSIGN(const std::vector<std::string> parts, SplitPath(target));
   if (parts.empty()) return Fail(ErrorCode::kCorrupt, "a hard link to the directory itself");
+  HULL_TRY(CheckAsked(parts, target));
   HULL_ASSIGN(const UniqueFd parent, OpenParent(parts, parts.size() - 1));
   if (::linkat(parent.get(), parts.back().c_str(), place.parent, place.name.c_str(), 0) != 0) {
     return FailErrno("link {} to {}", EscapeControl(place.path), EscapeControl(target));
@@ -391,6 +399,9 @@ Result<SinkReport> Extractor::Run() {
     HULL_ASSIGN(archive_entry * entry, NextEntry());
     if (entry == nullptr) break;
     HULL_TRY(Extract(entry));
+  }
+  if (!request_.only.empty() && report_.entries == 0) {
+    return Fail(ErrorCode::kCorrupt, "the tar is empty");
   }
   HULL_TRY(FinishDirectories());
   // Behind the tar's end mark: padding.

@@ -21,6 +21,9 @@ struct SinkRequest {
   // On the host, where a tar comes from a guest: no devices, no file capabilities; set-user-id
   // bits only with keep_owner.
   bool distrust = false;
+  // The one name in that directory that the tar has to make, and may (its tree with it); empty:
+  // any.
+  std::string only;
 };
 
 struct SinkReport {

@@ -131,7 +131,7 @@ Status Copy::Out(ContainerFiles& files, const std::string& host_path) {
   archive.set_name(target.name);
   HULL_ASSIGN(const UniqueFd socket, files.OpenArchive(archive));
   HULL_ASSIGN(const ReceivedLocal received,
-              ReceiveLocal(socket.get(), target.directory, flags_.archive));
+              ReceiveLocal(socket.get(), target.directory, target.name, flags_.archive));
   Say(received.warnings);
   Report(received.tar_bytes, host_path);
   return {};

@@ -73,11 +73,13 @@ Result<uint64_t> SendLocal(int socket, const std::string& path, bool follow_link
   return TarBytes(result);
 }
 
-Result<ReceivedLocal> ReceiveLocal(int socket, const std::string& directory, bool keep_owner) {
+Result<ReceivedLocal> ReceiveLocal(int socket, const std::string& directory,
+                                   const std::string& name, bool keep_owner) {
   archive::ArchiveJob job;
   job.set_on_host(true);
   job.mutable_request()->set_operation(agent::v1::Archive::WRITE);
   job.mutable_request()->set_path(".");
+  job.mutable_request()->set_name(name);
   job.mutable_request()->set_keep_owner(keep_owner);
   HULL_ASSIGN(const images::CommandResult result, RunHelper(job, directory, socket));
   ReceivedLocal received;

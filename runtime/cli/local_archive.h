@@ -19,7 +19,9 @@ struct ReceivedLocal {
 };
 
 // Extracts the chunks from `socket`, which a guest sends, into `directory`, out of which nothing
-// gets. The sender's own failure is the error, if it had one.
-Result<ReceivedLocal> ReceiveLocal(int socket, const std::string& directory, bool keep_owner);
+// gets, and in which nothing is made but `name` (".": whatever comes). The sender's own failure is
+// the error, if it had one.
+Result<ReceivedLocal> ReceiveLocal(int socket, const std::string& directory,
+                                   const std::string& name, bool keep_owner);
 
 }  // namespace hull::cli
