@@ -59,8 +59,9 @@ def _unit(report: Report, arguments: argparse.Namespace) -> None:
 
 
 def _lab(report: Report, pattern: str, with_scripts: bool) -> None:
-    report.say("making: guest kernel, guest root, sample images")
-    ended = processes.run([suites.scripts_path("lib", "steps"), "kernel", "guest", "images"], seconds=1800,
+    report.say("making: guest kernels, guest root, sample images")
+    # The kernel for devices goes before the images: one of them has modules for it.
+    ended = processes.run([suites.scripts_path("lib", "steps"), "kernel", "device-kernel", "guest", "images"], seconds=3600,
                           on_line=report.say)
     if ended.status != 0:
         report.failed("lab", "preparation", ended.tail)
