@@ -26,15 +26,16 @@ namespace hull::seccomp {
 namespace {
 
 scmp_arg_cmp ToLibrary(const Condition& condition) {
+  // Written out: clang warns inside the library's SCMP_CMP.
   switch (condition.compare) {
     case Compare::kEqual:
-      return SCMP_CMP(condition.argument, SCMP_CMP_EQ, condition.value);
+      return {condition.argument, SCMP_CMP_EQ, condition.value, 0};
     case Compare::kLess:
-      return SCMP_CMP(condition.argument, SCMP_CMP_LT, condition.value);
+      return {condition.argument, SCMP_CMP_LT, condition.value, 0};
     case Compare::kMaskedZero:
       break;
   }
-  return SCMP_CMP(condition.argument, SCMP_CMP_MASKED_EQ, condition.value, 0);
+  return {condition.argument, SCMP_CMP_MASKED_EQ, condition.value, 0};
 }
 
 bool Applies(const Rule& rule, uint64_t capabilities) {
