@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "runtime/cli/foreground.h"
@@ -21,12 +22,18 @@ using std::chrono::seconds;
 
 constexpr int64_t kDefaultStopSeconds = 10;
 constexpr int kExitKilled = 137;
-// For the agent to pass on a signal, on a slow host.
-constexpr milliseconds kSignalLimit{10'000};
+constexpr milliseconds kShortestSignalLimit{1'000};
 // For the agent to freeze or thaw all processes.
 constexpr milliseconds kFreezeLimit{60'000};
-// From SIGKILL until the machine itself is ended.
-constexpr milliseconds kKillLimit{10'000};
+// From SIGKILL until the machine itself is ended: for an agent that does not even say that it has
+// passed it on, and for one that has. Ended by force, what a guest had not written to its disk is
+// lost; that is nothing to wait for when the disk is to be removed.
+struct KillLimits {
+  milliseconds answer;
+  milliseconds end;
+};
+constexpr KillLimits kKillLimits{milliseconds(3'000), milliseconds(10'000)};
+constexpr KillLimits kRemovalLimits{milliseconds(1'000), milliseconds(2'000)};
 // For a supervisor to end its machine and clean up.
 constexpr milliseconds kForceLimit{10'000};
 constexpr int kKillTimeoutMs = 10'000;
@@ -72,12 +79,12 @@ Result<std::unique_ptr<RunningContainer>> RunningContainer::Find(const Container
       new RunningContainer(containers, record, std::move(socket)));
 }
 
-Status RunningContainer::Signal(int number, bool resume) {
-  HULL_TRY(client_->CallAndWait({{"method", "signal"}, {"number", number}}, kSignalLimit));
+Status RunningContainer::Signal(int number, bool resume, milliseconds limit) {
+  HULL_TRY(client_->CallAndWait({{"method", "signal"}, {"number", number}}, limit));
   RecordContainerEvent(containers_.layout(), record_, "kill", {{"signal", std::to_string(number)}});
   if (resume && record_.state.status == ContainerStatus::kPaused) {
     // Killed already, perhaps; then there is nothing to resume.
-    static_cast<void>(client_->CallAndWait({{"method", "resume"}}, kSignalLimit));
+    static_cast<void>(client_->CallAndWait({{"method", "resume"}}, limit));
   }
   return {};
 }
@@ -100,11 +107,12 @@ Status RunningContainer::EndByForce(int exit_code) {
   return {};
 }
 
-Status KillContainer(const Containers& containers, const ContainerRecord& record) {
+Status KillContainer(const Containers& containers, const ContainerRecord& record, AfterKill after) {
   Result<std::unique_ptr<RunningContainer>> running = RunningContainer::Find(containers, record);
   if (!running) return {};
-  const Status signalled = (*running)->Signal(SIGKILL, true);
-  if (signalled && (*running)->AwaitEnd(kKillLimit)) return {};
+  const KillLimits& limits = after == AfterKill::kRemoved ? kRemovalLimits : kKillLimits;
+  const Status signalled = (*running)->Signal(SIGKILL, true, limits.answer);
+  if (signalled && (*running)->AwaitEnd(limits.end)) return {};
   return (*running)->EndByForce(kExitKilled);
 }
 
@@ -128,9 +136,11 @@ Result<ContainerRecord> StopContainer(const Containers& containers, const std::s
       flags.timeout_s.value_or(record.process.stop_timeout_s.value_or(kDefaultStopSeconds));
   std::optional<milliseconds> limit;
   if (limit_s >= 0) limit = seconds(limit_s);
-  const Status signalled = (*running)->Signal(number, true);
+  const milliseconds answer =
+      std::clamp(limit.value_or(kSignalLimit), kShortestSignalLimit, kSignalLimit);
+  const Status signalled = (*running)->Signal(number, true, answer);
   const bool ended = signalled && (*running)->AwaitEnd(limit);
-  if (!ended) HULL_TRY(KillContainer(containers, record));
+  if (!ended) HULL_TRY(KillContainer(containers, record, AfterKill::kKept));
   RecordContainerEvent(containers.layout(), record, "stop");
   return record;
 }

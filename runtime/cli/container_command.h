@@ -23,6 +23,9 @@ using ContainerAction =
 int ForEachContainer(const GlobalOptions& global, const std::vector<std::string>& names,
                      const ContainerAction& act);
 
+// For the agent to pass on a signal, on a slow host.
+inline constexpr std::chrono::milliseconds kSignalLimit{10'000};
+
 // A running container, and its supervisor to talk to.
 class RunningContainer {
  public:
@@ -33,8 +36,8 @@ class RunningContainer {
   SupervisorClient& supervisor() { return *client_; }
 
   // To the container's first process. A paused container is resumed afterwards if the signal ends
-  // it, as docker does.
-  Status Signal(int number, bool resume);
+  // it, as docker does. kTimedOut: the guest has not answered within `limit`.
+  Status Signal(int number, bool resume, std::chrono::milliseconds limit = kSignalLimit);
   // Waits until it has ended and is cleaned up; false when time is up.
   bool AwaitEnd(std::optional<std::chrono::milliseconds> limit);
   // Whatever the guest and the supervisor do: it is ended when this returns.
@@ -66,8 +69,10 @@ Result<ContainerRecord> StopContainer(const Containers& containers, const std::s
 Status AskSupervisor(const Containers& containers, const std::string& name,
                      std::string_view method);
 
-// SIGKILL, and the machine itself when that does not help.
-Status KillContainer(const Containers& containers, const ContainerRecord& record);
+// SIGKILL, and the machine itself when that does not help: a guest that hangs is ended within a few
+// seconds, sooner if the container is to be removed.
+enum class AfterKill { kKept, kRemoved };
+Status KillContainer(const Containers& containers, const ContainerRecord& record, AfterKill after);
 
 // Starts a container that is not running, not attached. Running already is success.
 Status StartContainer(const Containers& containers, const ContainerRecord& record);

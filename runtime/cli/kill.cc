@@ -21,7 +21,7 @@ Result<std::string> Kill(const Containers& containers, const std::string& name,
   };
   if (!IsRunning(record)) return not_running();
   if (number == SIGKILL) {
-    HULL_TRY(KillContainer(containers, record));
+    HULL_TRY(KillContainer(containers, record, AfterKill::kKept));
     return name;
   }
   Result<std::unique_ptr<RunningContainer>> running = RunningContainer::Find(containers, record);

@@ -1,5 +1,6 @@
 // The life of containers through hull's commands, on fake-hull-vmm: words, exit codes, several at
 // once, two commands on one container at once, and machines that answer nothing.
+#include <sstream>
 #include <string>
 
 #include "tests/fakes/vmm/hull_on_fake.h"
@@ -55,6 +56,28 @@ TEST_F(HullContainersTest, ADeafGuestIsEndedAllTheSame) {
   const Ended ended = Shell(
       "$HULL run -d --storage tmpfs --name d1 test sleep 600 > /dev/null; $HULL rm -f d1", "deaf");
   EXPECT_EQ(ended.out, "d1\n") << ended.err;
+}
+
+TEST_F(HullContainersTest, ADeafGuestDoesNotHoldUpWhoeverKillsIt) {
+  const Ended ended = Shell(
+      "now() { date +%s%N; }\n"
+      "try() { begin=$(now); \"$@\"; echo $? $(( ($(now) - begin) / 1000000 )) >> times; }\n"
+      "for c in d1 d2 d3; do $HULL run -d --storage tmpfs --name $c test sleep 600 > /dev/null; "
+      "done\n"
+      "try $HULL kill d1; $HULL wait d1; try $HULL rm -f d2; try $HULL stop -t 1 d3; $HULL wait "
+      "d3\n"
+      "$HULL rm d1 d3",
+      "deaf");
+  EXPECT_EQ(ended.out, "d1\n137\nd2\nd3\n137\nd1\nd3\n") << ended.err;
+  std::istringstream times(Slurp(directory_ / "times"));
+  // The limits and what a busy host adds to them: 3 s, 1 s, 1 s and 3 s.
+  for (const int limit_ms : {6000, 4000, 8000}) {
+    int exit_code = -1;
+    int took_ms = 0;
+    ASSERT_TRUE(times >> exit_code >> took_ms);
+    EXPECT_EQ(exit_code, 0);
+    EXPECT_LT(took_ms, limit_ms);
+  }
 }
 
 TEST_F(HullContainersTest, AStubbornContainerIsKilledWhenTimeIsUp) {
