@@ -17,6 +17,8 @@ class Cgroup {
   // `directory`: for example "/sys/fs/cgroup/web". It need not exist yet.
   explicit Cgroup(std::string directory) : directory_(std::move(directory)) {}
 
+  const std::string& directory() const { return directory_; }
+
   // Processes of the group and the groups below it, at most 65,536.
   std::vector<pid_t> Processes() const;
 

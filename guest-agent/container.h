@@ -14,6 +14,7 @@
 #include <boost/json/object.hpp>
 
 #include "guest-agent/cgroup.h"
+#include "guest-agent/devices/passed_devices.h"
 #include "guest-agent/protocol/agent.pb.h"
 #include "guest-agent/protocol/server.h"
 #include "guest-agent/stdio.h"
@@ -56,11 +57,13 @@ struct Container {
   std::vector<std::string> mount_points;  // with a slash in front
   int standstills = 0;                    // archives that have it stand still
   Cgroup cgroup;
+  std::unique_ptr<PassedDevices> devices;  // null: it has none, or has ended
   Process init;
   std::map<std::string, std::shared_ptr<Process>> execs;
   uint64_t next_exec_number = 0;  // names its files
 
   std::string rootfs() const { return directory + "/rootfs"; }
+  std::string firmware() const { return directory + "/firmware"; }
   bool alive() const {
     return state == State::kCreated || state == State::kRunning || state == State::kPaused;
   }

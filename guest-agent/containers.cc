@@ -11,6 +11,8 @@
 
 #include <boost/asio/steady_timer.hpp>
 
+#include "guest-agent/attachments.h"
+#include "guest-agent/devices/module_job.h"
 #include "guest-agent/kernel_log.h"
 #include "guest-agent/protocol/agent_service.h"
 #include "guest-agent/rootfs.h"
@@ -324,8 +326,10 @@ void Containers::ProcessEnded(Container& container, Process& process, const Exit
   response.set_out_of_memory(container.cgroup.OutOfMemory());
   response.set_exited_at_ns(status.at_ns);
   process.exit = response;
-  if (&process == &container.init && container.alive())
-    container.state = Container::State::kStopped;
+  if (&process == &container.init) {
+    if (container.alive()) container.state = Container::State::kStopped;
+    container.devices.reset();
+  }
   for (const Reply<v1::WaitResponse>& waiter : std::exchange(process.waiters, {})) waiter(response);
   for (const auto& ended : std::exchange(process.on_end, {})) ended();
   // The caller holds it.
@@ -394,6 +398,9 @@ void Containers::RemoveCgroup(const ContainerPtr& container, int attempts_left,
 void Containers::Remove(const ContainerPtr& container) {
   KillArchives(container->id);
   crun_.RemoveRecords(container->id);
+  container->devices.reset();
+  UnmountAttachments(AttachmentsOf(*container));
+  UnmountFirmware(container->firmware());
   UnmountRootFilesystem(container->directory);
   RemoveFlatDirectory(container->directory);
   containers_.erase(container->id);
@@ -424,7 +431,11 @@ void Containers::EndAll(milliseconds grace, std::function<void()> done) {
 void Containers::AwaitEnd(steady_clock::time_point deadline, bool killed,
                           std::function<void()> done) {
   if ((CountAlive() == 0 && archives_.empty()) || (killed && steady_clock::now() >= deadline)) {
-    for (const auto& [id, container] : containers_) UnmountRootFilesystem(container->directory);
+    for (const auto& [id, container] : containers_) {
+      UnmountAttachments(AttachmentsOf(*container));
+      UnmountFirmware(container->firmware());
+      UnmountRootFilesystem(container->directory);
+    }
     return done();
   }
   if (!killed && steady_clock::now() >= deadline) {

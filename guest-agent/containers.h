@@ -15,6 +15,7 @@
 
 #include "guest-agent/container.h"
 #include "guest-agent/crun.h"
+#include "guest-agent/devices/uevents.h"
 #include "guest-agent/protocol/agent.pb.h"
 #include "guest-agent/protocol/server.h"
 #include "guest-agent/reaper.h"
@@ -77,6 +78,8 @@ class Containers {
                     std::chrono::steady_clock::time_point deadline, const CreateReply& reply);
   Status Prepare(Container& container, const v1::CreateRequest& request);
   Result<boost::json::object> PrepareConfig(Container& container, const v1::CreateRequest& request);
+  void Launch(const ContainerPtr& container, const v1::CreateRequest& request,
+              const CreateReply& reply);
   void RunCreate(const ContainerPtr& container, const CreateReply& reply);
   void Created(const ContainerPtr& container, Status status, UniqueFd console,
                const CreateReply& reply);
@@ -86,6 +89,16 @@ class Containers {
                                  const std::string& file, std::string* command);
   void Executed(const ContainerPtr& container, const ProcessPtr& process, const std::string& file,
                 Status status, const UniqueFd& console, const ExecReply& reply);
+
+  // containers_devices.cc: what Create does with passed-through devices, modules and attachments.
+  static Status ValidateExtras(const v1::CreateRequest& request);
+  std::string AttachmentsOf(const Container& container) const;
+  void LoadModules(const ContainerPtr& container, const std::shared_ptr<v1::CreateRequest>& request,
+                   const CreateReply& reply);
+  void AwaitPassedDevices(const ContainerPtr& container,
+                          const std::shared_ptr<v1::CreateRequest>& request,
+                          const CreateReply& reply);
+  Status GiveDevices(Container& container, int root, v1::CreateResponse& response);
 
   // containers_files.cc: archives and what is told about files and processes.
   Result<v1::ProcessesResponse> Processes(const v1::ProcessesRequest& request);
@@ -131,6 +144,7 @@ class Containers {
   const Places places_;
   Crun crun_;
   std::map<std::string, ContainerPtr> containers_;
+  std::unique_ptr<Uevents> uevents_;  // from the first container with devices on
   std::map<pid_t, std::string> archives_;  // programs under way, and whose files they touch
   uint64_t next_directory_ = 1;
   bool ending_ = false;

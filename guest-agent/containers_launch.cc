@@ -8,6 +8,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "guest-agent/attachments.h"
 #include "guest-agent/command_check.h"
 #include "guest-agent/console_socket.h"
 #include "guest-agent/containers.h"
@@ -96,9 +97,9 @@ void Containers::Create(const std::shared_ptr<v1::CreateRequest>& request,
     return reply(Fail(ErrorCode::kExhausted, "more than {} containers or {} processes",
                       kMaxContainers, kMaxProcesses));
   }
-  if (Status valid = ValidateRootFilesystem(request->rootfs()); !valid) {
-    return reply(Fail(std::move(valid).error()));
-  }
+  Status valid = ValidateRootFilesystem(request->rootfs());
+  if (valid) valid = ValidateExtras(*request);
+  if (!valid) return reply(Fail(std::move(valid).error()));
   auto container = std::make_shared<Container>();
   container->id = request->container_id();
   // Numbers, not ids: an id may be too long for the path of a socket.
@@ -111,7 +112,11 @@ void Containers::AwaitDevices(const ContainerPtr& container,
                               const std::shared_ptr<v1::CreateRequest>& request,
                               std::chrono::steady_clock::time_point deadline,
                               const CreateReply& reply) {
-  const std::vector<std::string> missing = MissingDevices(request->rootfs());
+  std::vector<std::string> missing = MissingDevices(request->rootfs());
+  for (const v1::Attachment& attachment : request->attachments()) {
+    const std::string& device = attachment.layer().device();
+    if (::access(device.c_str(), F_OK) != 0) missing.push_back(device);
+  }
   if (!missing.empty()) {
     if (std::chrono::steady_clock::now() >= deadline) {
       return Discard(container,
@@ -130,7 +135,7 @@ void Containers::AwaitDevices(const ContainerPtr& container,
     container->state = Container::State::kMounted;
     return reply(v1::CreateResponse());
   }
-  RunCreate(container, reply);
+  LoadModules(container, request, reply);
 }
 
 Status Containers::Prepare(Container& container, const v1::CreateRequest& request) {
@@ -143,8 +148,16 @@ Status Containers::Prepare(Container& container, const v1::CreateRequest& reques
     container.mount_points = MountPointsOf(config);
     return {};
   }
-  HULL_ASSIGN(const json::object config, PrepareConfig(container, request));
-  return WriteFile(container.directory + "/config.json", json::serialize(config));
+  return MountAttachments(request.attachments(), AttachmentsOf(container));
+}
+
+void Containers::Launch(const ContainerPtr& container, const v1::CreateRequest& request,
+                        const CreateReply& reply) {
+  const Result<json::object> config = PrepareConfig(*container, request);
+  Status written = config ? WriteFile(container->directory + "/config.json", json::serialize(*config))
+                          : Status(Fail(config.error()));
+  if (!written) return Discard(container, std::move(written).error(), reply);
+  RunCreate(container, reply);
 }
 
 Result<json::object> Containers::PrepareConfig(Container& container,
@@ -218,18 +231,21 @@ void Containers::Created(const ContainerPtr& container, Status status, UniqueFd 
     status = master ? container->init.stdio->SetTerminal(std::move(*master))
                     : Status(Fail(std::move(master).error()));
   }
+  v1::CreateResponse response;
   if (status) {
     // Now all mounts are there, so what the process will see can be seen.
     const Result<UniqueFd> root =
         OpenFile(fmt::format("/proc/{}/root", *pid), O_PATH | O_DIRECTORY);
     if (root) status = CheckInterpreter(root->get(), container->base_process);
+    if (status && container->devices) {
+      status = root ? GiveDevices(*container, root->get(), response) : Status(Fail(root.error()));
+    }
   }
   if (!status) return Discard(container, std::move(status).error(), reply);
   container->init.pid = *pid;
   container->state = Container::State::kCreated;
   // The first process is part of the container's record: this pointer only shares its life.
   WatchProcess(container, ProcessPtr(container, &container->init));
-  v1::CreateResponse response;
   response.set_pid(static_cast<uint32_t>(*pid));
   reply(response);
 }

@@ -2,7 +2,7 @@
 //
 // As PID 1 it takes no arguments (the kernel passes on what it does not know itself; that is
 // ignored). For tests it runs beside other processes: hull-agent --listen-unix DIR --state DIR
-// [--crun FILE]
+// [--crun FILE]. As `hull-agent load-modules` it is a process that the agent starts (module_loader.h).
 #include <unistd.h>
 
 #include <csignal>
@@ -11,6 +11,7 @@
 
 #include "guest-agent/agent.h"
 #include "guest-agent/boot.h"
+#include "guest-agent/devices/module_loader.h"
 #include "guest-agent/kernel_log.h"
 
 namespace {
@@ -44,6 +45,9 @@ bool ParseArguments(int argc, char** argv, hull::agent::AgentOptions* options) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (::getpid() != 1 && argc > 1 && argv[1] == std::string_view("load-modules")) {
+    return hull::agent::LoadModulesMain({argv + 2, argv + argc});
+  }
   hull::agent::AgentOptions options;
   // The first process of a test's own PID namespace has arguments of ours; the kernel's are no
   // options.

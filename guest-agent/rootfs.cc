@@ -71,14 +71,8 @@ Status MakeDirectory(const std::string& path) {
 Status MountLayers(const v1::RootFilesystem& rootfs, const std::string& directory) {
   for (int i = 0; i < rootfs.layers_size(); ++i) {
     const v1::Layer& layer = rootfs.layers(i);
-    const std::string target = LayerDirectory(directory, static_cast<size_t>(i));
-    HULL_TRY(MakeDirectory(target));
-    // "ro" is the file system's, so that its device may be read-only; the attribute below is the
-    // mount's.
-    std::vector<MountOption> options = {{"source", layer.device()}, {"ro", ""}};
-    if (layer.dax()) options.emplace_back("dax", "always");
     HULL_TRY_WITHIN("layer " + layer.device(),
-                    MountWith("erofs", options, MOUNT_ATTR_RDONLY, target));
+                    MountLayer(layer, LayerDirectory(directory, static_cast<size_t>(i)), 0));
   }
   return {};
 }
@@ -126,15 +120,6 @@ Status MountAll(const v1::RootFilesystem& rootfs, const std::string& directory) 
   return {};
 }
 
-Status ValidateDevice(const std::string& field, const std::string& device) {
-  if (!device.starts_with("/dev/") || device.size() > 255 ||
-      device.find("..") != std::string::npos || device.find('\0') != std::string::npos) {
-    return Fail(ErrorCode::kInvalidArgument, "{}: '{}' is not a device node", field,
-                EscapeControl(device));
-  }
-  return {};
-}
-
 }  // namespace
 
 std::vector<MountOption> OverlayOptions(const std::vector<std::string>& layers,
@@ -153,6 +138,15 @@ std::vector<MountOption> OverlayOptions(const std::vector<std::string>& layers,
   options.emplace_back("upperdir", upper);
   options.emplace_back("workdir", work);
   return options;
+}
+
+Status ValidateDevice(const std::string& field, const std::string& device) {
+  if (!device.starts_with("/dev/") || device.size() > 255 ||
+      device.find("..") != std::string::npos || device.find('\0') != std::string::npos) {
+    return Fail(ErrorCode::kInvalidArgument, "{}: '{}' is not a device node", field,
+                EscapeControl(device));
+  }
+  return {};
 }
 
 Status ValidateRootFilesystem(const v1::RootFilesystem& rootfs) {
@@ -175,6 +169,15 @@ std::vector<std::string> MissingDevices(const v1::RootFilesystem& rootfs) {
   for (const v1::Layer& layer : rootfs.layers()) check(layer.device());
   if (rootfs.has_disk()) check(rootfs.disk().device());
   return missing;
+}
+
+Status MountLayer(const v1::Layer& layer, const std::string& target, unsigned int attributes) {
+  HULL_TRY(MakeDirectory(target));
+  // "ro" is the file system's, so that its device may be read-only; the attribute below is the
+  // mount's.
+  std::vector<MountOption> options = {{"source", layer.device()}, {"ro", ""}};
+  if (layer.dax()) options.emplace_back("dax", "always");
+  return MountWith("erofs", options, MOUNT_ATTR_RDONLY | attributes, target);
 }
 
 Status MountRootFilesystem(const v1::RootFilesystem& rootfs, const std::string& directory) {

@@ -22,8 +22,15 @@ std::vector<MountOption> OverlayOptions(const std::vector<std::string>& layers,
 // Checks the request: number of layers, device names, sizes. kInvalidArgument names the field.
 Status ValidateRootFilesystem(const v1::RootFilesystem& rootfs);
 
+// `device` must be a path below /dev. kInvalidArgument names `field`.
+Status ValidateDevice(const std::string& field, const std::string& device);
+
 // Devices named there that have no node yet.
 std::vector<std::string> MissingDevices(const v1::RootFilesystem& rootfs);
+
+// Mounts one layer on `target`, which is made if it is not there. `attributes`: MOUNT_ATTR_* beside
+// MOUNT_ATTR_RDONLY.
+Status MountLayer(const v1::Layer& layer, const std::string& target, unsigned int attributes);
 
 // Mounts below `directory` (which exists and is empty): the result is `<directory>/rootfs`, the
 // writable layer `<directory>/rw`. After an error everything is unmounted again.
