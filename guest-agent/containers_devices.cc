@@ -19,6 +19,14 @@ std::vector<std::string> ModulesOf(const v1::CreateRequest& request) {
   return {request.modules().begin(), request.modules().end()};
 }
 
+// NOT_FOUND and PERMISSION_DENIED are what is told of the command.
+Error NotTheCommand(Error error) {
+  if (error.code() != ErrorCode::kNotFound && error.code() != ErrorCode::kPermissionDenied) {
+    return error;
+  }
+  return Error(ErrorCode::kFailed, error.ToString());
+}
+
 }  // namespace
 
 Status Containers::ValidateExtras(const v1::CreateRequest& request) {
@@ -56,7 +64,7 @@ void Containers::LoadModules(const ContainerPtr& container,
                              const CreateReply& reply) {
   if (request->modules().empty()) return AwaitPassedDevices(container, request, reply);
   if (Status offered = OfferFirmware(container->rootfs(), container->firmware()); !offered) {
-    return Discard(container, std::move(offered).error(), reply);
+    return Discard(container, NotTheCommand(std::move(offered).error()), reply);
   }
   RunModuleJob(io_, reaper_, container->rootfs(), ModulesOf(*request),
                container->directory + "/modules",
@@ -77,7 +85,7 @@ void Containers::AwaitPassedDevices(const ContainerPtr& container,
             if (each->devices) each->devices->Changed(path);
           }
         });
-    if (!uevents) return Discard(container, std::move(uevents).error(), reply);
+    if (!uevents) return Discard(container, NotTheCommand(std::move(uevents).error()), reply);
     uevents_ = std::move(*uevents);
   }
   std::vector<std::string> addresses;
@@ -91,9 +99,12 @@ void Containers::AwaitPassedDevices(const ContainerPtr& container,
 }
 
 Status Containers::GiveDevices(Container& container, int root, v1::CreateResponse& response) {
-  HULL_ASSIGN(NodeDirectory directory, NodeDirectory::Open(root));
-  HULL_ASSIGN(DeviceAccess access, DeviceAccess::Attach(container.cgroup.directory()));
-  HULL_TRY(container.devices->Follow(std::move(directory), std::move(access)));
+  const auto give = [&]() -> Status {
+    HULL_ASSIGN(NodeDirectory directory, NodeDirectory::Open(root));
+    HULL_ASSIGN(DeviceAccess access, DeviceAccess::Attach(container.cgroup.directory()));
+    return container.devices->Follow(std::move(directory), std::move(access));
+  };
+  if (Status given = give(); !given) return Fail(NotTheCommand(std::move(given).error()));
   for (v1::DeviceReport& report : container.devices->Reports()) {
     LogInfo("container {}: device {}, driver {}, {} nodes", container.id, report.address(),
             report.driver().empty() ? "none" : report.driver(), report.nodes_size());

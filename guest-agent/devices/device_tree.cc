@@ -21,7 +21,6 @@
 namespace hull::agent {
 namespace {
 
-constexpr size_t kMaxNodes = 4096;
 constexpr size_t kMaxDirectories = 65536;
 constexpr int kMaxDepth = 16;
 constexpr size_t kMaxUeventBytes = 4096;  // a page: all that a sysfs file has
@@ -91,7 +90,7 @@ bool SameFile(int a, int b) {
 // Walks one device's directories and collects.
 class Walk {
  public:
-  explicit Walk(DeviceFindings* findings) : findings_(findings) {}
+  Walk(DeviceFindings* findings, size_t max_nodes) : findings_(findings), max_nodes_(max_nodes) {}
 
   // `path`: of the directory `name` in `parent`, as uevents have it. Links are not followed: they
   // lead to other devices. A directory that vanishes meanwhile is left out.
@@ -126,8 +125,8 @@ class Walk {
     }
     std::optional<DeviceNode> node = ParseUevent(uevent);
     if (!node) return {};
-    if (findings_->nodes.size() >= kMaxNodes) {
-      return Fail(ErrorCode::kExhausted, "it has more than {} device nodes", kMaxNodes);
+    if (findings_->nodes.size() >= max_nodes_) {
+      return Fail(ErrorCode::kExhausted, "it has more than {} device nodes", max_nodes_);
     }
     node->block = subsystem == "block";
     findings_->nodes.push_back({path, std::move(*node)});
@@ -135,6 +134,7 @@ class Walk {
   }
 
   DeviceFindings* const findings_;
+  const size_t max_nodes_;
   size_t directories_ = 0;
 };
 
@@ -211,7 +211,7 @@ std::optional<DeviceNode> ParseUevent(std::string_view text) {
 Error DeviceTree::NoDevice(const std::string& address) const {
   const Directory devices = OpenDirectory(AT_FDCWD, (sysfs_ + "/bus/pci/devices").c_str());
   if (!devices) {
-    return MakeError(ErrorCode::kNotFound,
+    return MakeError(ErrorCode::kUnavailable,
                      "device {}: the guest's kernel has no PCI bus (the kernel for passed-through "
                      "devices is vmlinux-pci)",
                      address);
@@ -221,7 +221,7 @@ Error DeviceTree::NoDevice(const std::string& address) const {
     if (IsPciAddress(entry->d_name) && there.size() < 32) there.emplace_back(entry->d_name);
   }
   std::sort(there.begin(), there.end());
-  return MakeError(ErrorCode::kNotFound, "device {} is not on the guest's PCI bus ({})", address,
+  return MakeError(ErrorCode::kUnavailable, "device {} is not on the guest's PCI bus ({})", address,
                    there.empty() ? "nothing is" : fmt::format("{}", fmt::join(there, ", ")));
 }
 
@@ -238,7 +238,7 @@ Result<DeviceFindings> DeviceTree::Find(const std::string& address) const {
   if (!directory.valid()) return Fail(NoDevice(address));
   findings.driver = LinkName(directory.get(), "driver");
 
-  Walk walk(&findings);
+  Walk walk(&findings, max_nodes_);
   HULL_TRY_WITHIN("device " + address, walk.Visit(AT_FDCWD, real.get(), findings.path, 0));
   findings.other_paths = SubsystemsOf(sysfs_, findings);
   for (const std::string& path : findings.other_paths) {

@@ -47,7 +47,7 @@ struct NvmeController {
 struct DeviceFindings {
   std::string path;                       // as FoundNode's
   std::string driver;                     // empty: none
-  std::vector<FoundNode> nodes;           // in the order of their names; at most 4,096
+  std::vector<FoundNode> nodes;           // in the order of their names
   std::vector<std::string> interfaces;    // in the order of their names
   std::vector<NvmeController> nvme;       // in the order of their names
   // Places outside of `path` that belong to the device: NVMe subsystems, below which the namespaces
@@ -57,11 +57,13 @@ struct DeviceFindings {
 
 class DeviceTree {
  public:
-  // `sysfs`: where it is mounted, without a slash at the end.
-  explicit DeviceTree(std::string sysfs) : sysfs_(std::move(sysfs)) {}
+  static constexpr size_t kMaxNodes = 4096;
+  // `sysfs`: where it is mounted, without a slash at the end. `max_nodes`: of one device.
+  explicit DeviceTree(std::string sysfs, size_t max_nodes = kMaxNodes)
+      : sysfs_(std::move(sysfs)), max_nodes_(max_nodes) {}
 
-  // The PCI device's findings. kNotFound: there is no such device (or no PCI bus), in words for the
-  // user; kExhausted: more than a device can have.
+  // The PCI device's findings. kUnavailable: there is no such device (or no PCI bus), in words for
+  // the user; kExhausted: more than a device can have.
   Result<DeviceFindings> Find(const std::string& address) const;
 
   // What is at `path` (of a uevent) now. Nothing: no device, or one without a node.
@@ -71,6 +73,7 @@ class DeviceTree {
   Error NoDevice(const std::string& address) const;
 
   std::string sysfs_;
+  size_t max_nodes_;
 };
 
 // "0000:00:01.0", with lower-case hexadecimal digits.

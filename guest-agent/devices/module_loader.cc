@@ -195,7 +195,7 @@ int LoadModulesMain(const std::vector<std::string>& modules) {
   const std::string text = loaded.error().ToString();
   if (!WriteAll(STDOUT_FILENO, text)) return 1;
   const ErrorCode code = loaded.error().code();
-  return code == ErrorCode::kInvalidArgument || code == ErrorCode::kUnsupported ? 2 : 1;
+  return code == ErrorCode::kFailed || code == ErrorCode::kExhausted ? 1 : 2;
 }
 
 }  // namespace hull::agent

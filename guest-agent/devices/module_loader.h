@@ -30,7 +30,7 @@ Status LoadModules(int root, const std::string& release, const std::vector<std::
                    const ModuleKernel& kernel);
 
 // `hull-agent load-modules MODULE...`, with the root as descriptor 3. The error goes to standard
-// output; the exit code is 0, 2 for kInvalidArgument and kUnsupported, else 1.
+// output; the exit code is 0, 1 when the machine is at fault, 2 when the image or the request is.
 int LoadModulesMain(const std::vector<std::string>& modules);
 
 }  // namespace hull::agent

@@ -37,7 +37,7 @@ class PassedDevices {
 
   // Calls `done` once, on the loop and never from within this call, when the guest's drivers have
   // come to an end with all devices:
-  //   kNotFound: one is not on the bus;
+  //   kUnavailable: one is not on the bus;
   //   kFailed: its driver gave up, or an NVMe controller is dead; kTimedOut: not ready after `limit`.
   void Await(std::chrono::milliseconds limit, std::function<void(Status)> done);
 
