@@ -14,8 +14,8 @@ using Attachments = google::protobuf::RepeatedPtrField<v1::Attachment>;
 // kInvalidArgument names the field.
 Status ValidateAttachments(const Attachments& attachments);
 
-// Mounts each on `<directory>/<name>`; nothing happens when there are none. After an error nothing is
-// mounted.
+// Mounts each on `<directory>/<name>`; nothing happens when there are none. After an error nothing
+// is mounted.
 Status MountAttachments(const Attachments& attachments, const std::string& directory);
 
 // Unmounts whatever is mounted below `directory`, and removes it. Fine when it is not there.

@@ -17,7 +17,8 @@ Attachments With(const std::vector<std::string>& names, const std::string& devic
 
 TEST(AttachmentsTest, NamesAndDevicesAreChecked) {
   EXPECT_TRUE(ValidateAttachments({}).has_value());
-  EXPECT_TRUE(ValidateAttachments(With({"a", "nvidia-libs_1.0", std::string(64, 'x')})).has_value());
+  EXPECT_TRUE(
+      ValidateAttachments(With({"a", "nvidia-libs_1.0", std::string(64, 'x')})).has_value());
   for (const char* name : {"", ".", "..", ".x", "a/b", "a b", "\x1b"}) {
     const Status status = ValidateAttachments(With({"good", name}));
     ASSERT_FALSE(status.has_value()) << name;

@@ -144,7 +144,7 @@ class Containers {
   const Places places_;
   Crun crun_;
   std::map<std::string, ContainerPtr> containers_;
-  std::unique_ptr<Uevents> uevents_;  // from the first container with devices on
+  std::unique_ptr<Uevents> uevents_;       // from the first container with devices on
   std::map<pid_t, std::string> archives_;  // programs under way, and whose files they touch
   uint64_t next_directory_ = 1;
   bool ending_ = false;

@@ -42,7 +42,8 @@ Status Containers::ValidateExtras(const v1::CreateRequest& request) {
                   EscapeControl(address.substr(0, kMaxShownBytes)));
     }
     if (!addresses.insert(address).second) {
-      return Fail(ErrorCode::kInvalidArgument, "devices[{}].address: {} is there twice", i, address);
+      return Fail(ErrorCode::kInvalidArgument, "devices[{}].address: {} is there twice", i,
+                  address);
     }
   }
   HULL_TRY(ValidateModules(ModulesOf(request)));
@@ -67,8 +68,7 @@ void Containers::LoadModules(const ContainerPtr& container,
     return Discard(container, NotTheCommand(std::move(offered).error()), reply);
   }
   RunModuleJob(io_, reaper_, container->rootfs(), ModulesOf(*request),
-               container->directory + "/modules",
-               [this, container, request, reply](Status status) {
+               container->directory + "/modules", [this, container, request, reply](Status status) {
                  if (!status) return Discard(container, std::move(status).error(), reply);
                  AwaitPassedDevices(container, request, reply);
                });
@@ -79,12 +79,11 @@ void Containers::AwaitPassedDevices(const ContainerPtr& container,
                                     const CreateReply& reply) {
   if (request->devices().empty()) return Launch(container, *request, reply);
   if (!uevents_) {
-    Result<std::unique_ptr<Uevents>> uevents =
-        Uevents::Create(io_, [this](std::string_view path) {
-          for (const auto& [id, each] : containers_) {
-            if (each->devices) each->devices->Changed(path);
-          }
-        });
+    Result<std::unique_ptr<Uevents>> uevents = Uevents::Create(io_, [this](std::string_view path) {
+      for (const auto& [id, each] : containers_) {
+        if (each->devices) each->devices->Changed(path);
+      }
+    });
     if (!uevents) return Discard(container, NotTheCommand(std::move(uevents).error()), reply);
     uevents_ = std::move(*uevents);
   }

@@ -154,8 +154,9 @@ Status Containers::Prepare(Container& container, const v1::CreateRequest& reques
 void Containers::Launch(const ContainerPtr& container, const v1::CreateRequest& request,
                         const CreateReply& reply) {
   const Result<json::object> config = PrepareConfig(*container, request);
-  Status written = config ? WriteFile(container->directory + "/config.json", json::serialize(*config))
-                          : Status(Fail(config.error()));
+  Status written = config
+                       ? WriteFile(container->directory + "/config.json", json::serialize(*config))
+                       : Status(Fail(config.error()));
   if (!written) return Discard(container, std::move(written).error(), reply);
   RunCreate(container, reply);
 }

@@ -2,7 +2,8 @@
 //
 // As PID 1 it takes no arguments (the kernel passes on what it does not know itself; that is
 // ignored). For tests it runs beside other processes: hull-agent --listen-unix DIR --state DIR
-// [--crun FILE]. As `hull-agent load-modules` it is a process that the agent starts (module_loader.h).
+// [--crun FILE]. As `hull-agent load-modules` it is a process that the agent starts
+// (module_loader.h).
 #include <unistd.h>
 
 #include <csignal>

@@ -149,8 +149,7 @@ Result<DeviceAccess> DeviceAccess::Attach(const std::string& cgroup) {
   if (!crun.valid()) return access;
   access.table_ =
       CreateMap(BPF_MAP_TYPE_HASH, sizeof(Key), sizeof(uint32_t), kMaxEntries, BPF_F_NO_PREALLOC);
-  access.programs_ =
-      CreateMap(BPF_MAP_TYPE_PROG_ARRAY, sizeof(uint32_t), sizeof(uint32_t), 1, 0);
+  access.programs_ = CreateMap(BPF_MAP_TYPE_PROG_ARRAY, sizeof(uint32_t), sizeof(uint32_t), 1, 0);
   if (!access.table_.valid() || !access.programs_.valid()) {
     return FailErrno("device cgroup: make a table");
   }

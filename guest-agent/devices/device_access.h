@@ -1,11 +1,11 @@
-// Leave to use further devices, for one container: in front of the device program that crun attached
-// to its control group.
+// Leave to use further devices, for one container: in front of the device program that crun
+// attached to its control group.
 //
-// Among programs of a control group all must agree, so leave cannot be added by one program more; and
-// crun's own way (`crun update`) is a process for each change, while whoever runs `mkfs` after
+// Among programs of a control group all must agree, so leave cannot be added by one program more;
+// and crun's own way (`crun update`) is a process for each change, while whoever runs `mkfs` after
 // `fdisk` expects the partition to be there. So a program of our own takes the place of crun's: it
-// allows what is in a table, and leaves everything else to crun's, by a tail call. What crun's program
-// denies stays denied, and a device more is one entry in the table.
+// allows what is in a table, and leaves everything else to crun's, by a tail call. What crun's
+// program denies stays denied, and a device more is one entry in the table.
 #pragma once
 
 #include <string>

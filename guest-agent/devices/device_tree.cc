@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,8 +12,6 @@
 #include <charconv>
 #include <memory>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "guest-agent/archive/in_root.h"
 #include "vmm/base/file.h"
@@ -31,7 +30,7 @@ constexpr uint32_t kMaxMajor = (1U << 12) - 1;
 constexpr uint32_t kMaxMinor = (1U << 20) - 1;
 
 // Groups of attributes with many files and never a device below them.
-constexpr std::array<std::string_view, 6> kNoDevices = {"power", "queue",      "mq",
+constexpr std::array<std::string_view, 6> kNoDevices = {"power",    "queue",      "mq",
                                                         "msi_irqs", "statistics", "queues"};
 
 using Directory = std::unique_ptr<DIR, int (*)(DIR*)>;
@@ -255,9 +254,8 @@ std::optional<DeviceNode> DeviceTree::NodeAt(std::string_view path) const {
   if (!path.starts_with("/devices/") || !parts) return std::nullopt;
   const UniqueFd root(::open(sysfs_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!root.valid()) return std::nullopt;
-  const Result<UniqueFd> directory =
-      archive::OpenInRoot(root.get(), std::string(path.substr(1)), O_PATH | O_DIRECTORY,
-                          archive::Links::kRefused);
+  const Result<UniqueFd> directory = archive::OpenInRoot(
+      root.get(), std::string(path.substr(1)), O_PATH | O_DIRECTORY, archive::Links::kRefused);
   if (!directory) return std::nullopt;
   std::optional<DeviceNode> node = ParseUevent(ReadSmall(directory->get(), "uevent"));
   if (node) node->block = LinkName(directory->get(), "subsystem") == "block";

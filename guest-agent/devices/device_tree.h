@@ -26,8 +26,8 @@ struct DeviceNode {
   bool operator==(const DeviceNode&) const = default;
 };
 
-// The text of a `uevent` file, without `block`. Nothing: the device has no node, or one of a name or
-// number that cannot be.
+// The text of a `uevent` file, without `block`. Nothing: the device has no node, or one of a name
+// or number that cannot be.
 std::optional<DeviceNode> ParseUevent(std::string_view text);
 
 struct FoundNode {
@@ -45,11 +45,11 @@ struct NvmeController {
 };
 
 struct DeviceFindings {
-  std::string path;                       // as FoundNode's
-  std::string driver;                     // empty: none
-  std::vector<FoundNode> nodes;           // in the order of their names
-  std::vector<std::string> interfaces;    // in the order of their names
-  std::vector<NvmeController> nvme;       // in the order of their names
+  std::string path;                     // as FoundNode's
+  std::string driver;                   // empty: none
+  std::vector<FoundNode> nodes;         // in the order of their names
+  std::vector<std::string> interfaces;  // in the order of their names
+  std::vector<NvmeController> nvme;     // in the order of their names
   // Places outside of `path` that belong to the device: NVMe subsystems, below which the namespaces
   // of a controller that may have siblings are.
   std::vector<std::string> other_paths;

@@ -131,7 +131,8 @@ TEST_F(DeviceTreeTest, OneDeviceIsLookedAtByItsPath) {
 }
 
 TEST(ParseUeventTest, ModeAndOwner) {
-  const auto node = ParseUevent("MAJOR=226\nMINOR=128\nDEVNAME=dri/renderD128\nDEVMODE=0666\nDEVGID=7\n");
+  const auto node =
+      ParseUevent("MAJOR=226\nMINOR=128\nDEVNAME=dri/renderD128\nDEVMODE=0666\nDEVGID=7\n");
   ASSERT_TRUE(node.has_value());
   EXPECT_EQ(node->mode, 0666u);
   EXPECT_EQ(node->gid, 7u);
@@ -139,17 +140,26 @@ TEST(ParseUeventTest, ModeAndOwner) {
 }
 
 TEST(ParseUeventTest, Misbehaviour) {
-  for (const char* text :
-       {"", "MAJOR=1\nMINOR=1\n", "MAJOR=1\nDEVNAME=x\n", "MINOR=1\nDEVNAME=x\n",
-        "MAJOR=1\nMINOR=1\nDEVNAME=\n", "MAJOR=1\nMINOR=1\nDEVNAME=/etc/passwd\n",
-        "MAJOR=1\nMINOR=1\nDEVNAME=../x\n", "MAJOR=1\nMINOR=1\nDEVNAME=a/../../x\n",
-        "MAJOR=1\nMINOR=1\nDEVNAME=x/\n", "MAJOR=1\nMINOR=1\nDEVNAME=a/b/c/d/e\n",
-        "MAJOR=1\nMINOR=1\nDEVNAME=\x1b[2J\n", "MAJOR=1\nMINOR=1\nDEVNAME=a b\n",
-        "MAJOR=4096\nMINOR=1\nDEVNAME=x\n", "MAJOR=1\nMINOR=1048576\nDEVNAME=x\n",
-        "MAJOR=-1\nMINOR=1\nDEVNAME=x\n", "MAJOR=1x\nMINOR=1\nDEVNAME=x\n",
-        "MAJOR=\nMINOR=1\nDEVNAME=x\n", "MAJOR=99999999999\nMINOR=1\nDEVNAME=x\n",
-        "MAJOR=1\nMINOR=1\nDEVNAME=x\nDEVMODE=07777\n",
-        "MAJOR=1\nMINOR=1\nDEVNAME=x\nDEVMODE=9\n"}) {
+  for (const char* text : {"",
+                           "MAJOR=1\nMINOR=1\n",
+                           "MAJOR=1\nDEVNAME=x\n",
+                           "MINOR=1\nDEVNAME=x\n",
+                           "MAJOR=1\nMINOR=1\nDEVNAME=\n",
+                           "MAJOR=1\nMINOR=1\nDEVNAME=/etc/passwd\n",
+                           "MAJOR=1\nMINOR=1\nDEVNAME=../x\n",
+                           "MAJOR=1\nMINOR=1\nDEVNAME=a/../../x\n",
+                           "MAJOR=1\nMINOR=1\nDEVNAME=x/\n",
+                           "MAJOR=1\nMINOR=1\nDEVNAME=a/b/c/d/e\n",
+                           "MAJOR=1\nMINOR=1\nDEVNAME=\x1b[2J\n",
+                           "MAJOR=1\nMINOR=1\nDEVNAME=a b\n",
+                           "MAJOR=4096\nMINOR=1\nDEVNAME=x\n",
+                           "MAJOR=1\nMINOR=1048576\nDEVNAME=x\n",
+                           "MAJOR=-1\nMINOR=1\nDEVNAME=x\n",
+                           "MAJOR=1x\nMINOR=1\nDEVNAME=x\n",
+                           "MAJOR=\nMINOR=1\nDEVNAME=x\n",
+                           "MAJOR=99999999999\nMINOR=1\nDEVNAME=x\n",
+                           "MAJOR=1\nMINOR=1\nDEVNAME=x\nDEVMODE=07777\n",
+                           "MAJOR=1\nMINOR=1\nDEVNAME=x\nDEVMODE=9\n"}) {
     EXPECT_FALSE(ParseUevent(text).has_value()) << text;
   }
   EXPECT_FALSE(ParseUevent("MAJOR=1\nMINOR=1\nDEVNAME=" + std::string(256, 'x') + "\n"));

@@ -23,13 +23,14 @@ constexpr size_t kMaxLineBytes = 300;
 }  // namespace
 
 std::string KernelLine(std::string_view record) {
-  // "priority,sequence,microseconds,flags[,...];text\n KEY=value\n": Documentation/ABI/testing/dev-kmsg
+  // "priority,sequence,microseconds,flags[,...];text\n KEY=value\n":
+  // Documentation/ABI/testing/dev-kmsg
   unsigned priority = 0;
   const auto parsed = std::from_chars(record.data(), record.data() + record.size(), priority);
   const size_t semicolon = record.find(';');
   if (parsed.ec != std::errc() || semicolon == std::string_view::npos) return {};
-  // Above the lowest three bits: who spoke. What user space wrote, the agent's own log above all, has
-  // another number there than 0.
+  // Above the lowest three bits: who spoke. What user space wrote, the agent's own log above all,
+  // has another number there than 0.
   if ((priority >> 3) != 0) return {};
   std::string_view text = record.substr(semicolon + 1);
   text = text.substr(0, text.find('\n'));

@@ -75,8 +75,7 @@ void RunModuleJob(boost::asio::io_context& io, Reaper& reaper, const std::string
   if (!answer) return done(Fail(answer.error()));
   std::vector<std::string> arguments = {"/proc/self/exe", "load-modules"};
   arguments.insert(arguments.end(), modules.begin(), modules.end());
-  const Result<pid_t> pid =
-      Spawn(arguments, {.output = answer->get(), .third = root->get()});
+  const Result<pid_t> pid = Spawn(arguments, {.output = answer->get(), .third = root->get()});
   if (!pid) return done(Fail(pid.error()));
 
   auto job = std::make_shared<Job>(io);
@@ -86,8 +85,8 @@ void RunModuleJob(boost::asio::io_context& io, Reaper& reaper, const std::string
     if (cancelled || !job->done) return;
     // It may hang in a driver, deaf to this: then it stays until the machine ends.
     ::kill(pid, SIGKILL);
-    job->Finish(Fail(ErrorCode::kTimedOut, "the modules were not loaded within {} s",
-                     kLimit.count()));
+    job->Finish(
+        Fail(ErrorCode::kTimedOut, "the modules were not loaded within {} s", kLimit.count()));
   });
   reaper.Watch(*pid, [job, scratch](const ExitStatus& exit) {
     Status outcome = Outcome(exit, scratch);

@@ -1,5 +1,5 @@
-// The agent's side of loading a container's modules: the process that does it, and the place that the
-// kernel takes firmware from.
+// The agent's side of loading a container's modules: the process that does it, and the place that
+// the kernel takes firmware from.
 #pragma once
 
 #include <functional>
@@ -23,9 +23,9 @@ void RunModuleJob(boost::asio::io_context& io, Reaper& reaper, const std::string
                   const std::vector<std::string>& modules, const std::string& scratch,
                   std::function<void(Status)> done);
 
-// Lets the kernel look for firmware in the container's /lib/firmware first, through a mount of it at
-// `target` (made; see UnmountFirmware). Drivers load firmware when they begin, and again later, so
-// this stays until another container asks. Fine when the image has none.
+// Lets the kernel look for firmware in the container's /lib/firmware first, through a mount of it
+// at `target` (made; see UnmountFirmware). Drivers load firmware when they begin, and again later,
+// so this stays until another container asks. Fine when the image has none.
 Status OfferFirmware(const std::string& rootfs, const std::string& target);
 void UnmountFirmware(const std::string& target);
 

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <linux/module.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -16,8 +17,6 @@
 #include <set>
 #include <string_view>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "guest-agent/archive/in_root.h"
 #include "guest-agent/devices/kernel_lines.h"
@@ -40,7 +39,9 @@ struct Compression {
   std::string_view magic;
   std::string_view name;
 };
-constexpr std::array<Compression, 3> kCompressions = {{{"\xfd" "7zXZ", "xz"},
+constexpr std::array<Compression, 3> kCompressions = {{{"\xfd"
+                                                        "7zXZ",
+                                                        "xz"},
                                                        {"\x1f\x8b", "gzip"},
                                                        {"\x28\xb5\x2f\xfd", "zstd"}}};
 
@@ -105,8 +106,8 @@ Error Refused(int error_number, const std::string& path, std::string_view compre
                        file, compression);
     case ENOEXEC:
       return MakeError(ErrorCode::kInvalidArgument,
-                       "{} is not a module for the guest's kernel{}: build it for that kernel", file,
-                       InKernelsWords(words));
+                       "{} is not a module for the guest's kernel{}: build it for that kernel",
+                       file, InKernelsWords(words));
     default:
       break;
   }
@@ -145,15 +146,16 @@ std::set<std::string> BuiltIn(int root, const std::string& directory) {
 }  // namespace
 
 ModuleKernel RunningKernel() {
-  return {.load = [](int file, int flags) {
+  return {
+      .load =
+          [](int file, int flags) {
             return ::syscall(SYS_finit_module, file, "", flags) == 0 ? 0 : errno;
           },
-          .has = [](const std::string& name) {
+      .has =
+          [](const std::string& name) {
             return ::access(("/sys/module/" + name).c_str(), F_OK) == 0;
           },
-          .words = [](const std::string& name) {
-            return KernelLinesWith({name + ":"}, kKernelLines);
-          }};
+      .words = [](const std::string& name) { return KernelLinesWith({name + ":"}, kKernelLines); }};
 }
 
 Status LoadModules(int root, const std::string& release, const std::vector<std::string>& modules,
@@ -161,8 +163,8 @@ Status LoadModules(int root, const std::string& release, const std::vector<std::
   const std::string directory = "lib/modules/" + release;
   const auto missing = [&](const char* what) {
     return Fail(ErrorCode::kInvalidArgument,
-                "module {}: the image has no {} for the guest's kernel, {} (/{}){}", modules.front(),
-                what, release, directory, OtherReleases(root));
+                "module {}: the image has no {} for the guest's kernel, {} (/{}){}",
+                modules.front(), what, release, directory, OtherReleases(root));
   };
   if (modules.empty()) return {};
   if (!OpenInRoot(root, directory, O_PATH | O_DIRECTORY, Links::kInRoot)) return missing("modules");

@@ -1,6 +1,6 @@
-// Loads kernel modules out of a container's root file system. Runs in a process of its own (`hull-agent
-// load-modules`): the files are the image's, and loading takes as long as a driver takes to set its
-// device up.
+// Loads kernel modules out of a container's root file system. Runs in a process of its own
+// (`hull-agent load-modules`): the files are the image's, and loading takes as long as a driver
+// takes to set its device up.
 #pragma once
 
 #include <functional>
@@ -23,9 +23,9 @@ struct ModuleKernel {
 // The running kernel.
 ModuleKernel RunningKernel();
 
-// Loads each of `modules`, what it needs first, from /lib/modules/<release> below the directory `root`;
-// what the kernel has already is left out. No link leads out of `root`. kInvalidArgument: a module is
-// not there, or the kernel refuses it; kUnsupported: the kernel takes no modules.
+// Loads each of `modules`, what it needs first, from /lib/modules/<release> below the directory
+// `root`; what the kernel has already is left out. No link leads out of `root`. kInvalidArgument: a
+// module is not there, or the kernel refuses it; kUnsupported: the kernel takes no modules.
 Status LoadModules(int root, const std::string& release, const std::vector<std::string>& modules,
                    const ModuleKernel& kernel);
 

@@ -69,17 +69,19 @@ class ModuleLoaderTest : public FakeTree {
  protected:
   hull::Status Load(const std::vector<std::string>& modules) {
     const UniqueFd root = OpenFile(root_, O_PATH | O_DIRECTORY).value();
-    return LoadModules(root.get(), "6.12", modules,
-                       {.load = [this](int file, int flags) {
-                          loaded_.push_back(
-                              ReadFile("/proc/self/fd/" + std::to_string(file), 100).value());
-                          flags_ = flags;
-                          return answer_;
-                        },
-                        .has = [this](const std::string& name) { return has_.contains(name); },
-                        .words = [](const std::string& name) {
-                          return std::vector<std::string>{name + ": says the kernel"};
-                        }});
+    return LoadModules(
+        root.get(), "6.12", modules,
+        {.load =
+             [this](int file, int flags) {
+               loaded_.push_back(ReadFile("/proc/self/fd/" + std::to_string(file), 100).value());
+               flags_ = flags;
+               return answer_;
+             },
+         .has = [this](const std::string& name) { return has_.contains(name); },
+         .words =
+             [](const std::string& name) {
+               return std::vector<std::string>{name + ": says the kernel"};
+             }});
   }
   std::string Refusal(const std::vector<std::string>& modules) {
     const hull::Status status = Load(modules);
@@ -123,7 +125,9 @@ TEST_F(ModuleLoaderTest, WhatIsBuiltInIsThere) {
 
 TEST_F(ModuleLoaderTest, CompressedFilesAreMarkedForTheKernel) {
   Write(std::string(kModules) + "modules.dep", "a.ko.xz:\n");
-  Write(std::string(kModules) + "a.ko.xz", "\xfd" "7zXZ...");
+  Write(std::string(kModules) + "a.ko.xz",
+        "\xfd"
+        "7zXZ...");
   EXPECT_EQ(Refusal({"a"}), "loaded");
   EXPECT_EQ(flags_, MODULE_INIT_COMPRESSED_FILE);
   answer_ = EOPNOTSUPP;
@@ -132,8 +136,9 @@ TEST_F(ModuleLoaderTest, CompressedFilesAreMarkedForTheKernel) {
 }
 
 TEST_F(ModuleLoaderTest, RefusalsAreExplained) {
-  EXPECT_EQ(Refusal({"a"}), "module a: the image has no modules for the guest's kernel, 6.12 "
-                            "(/lib/modules/6.12)");
+  EXPECT_EQ(Refusal({"a"}),
+            "module a: the image has no modules for the guest's kernel, 6.12 "
+            "(/lib/modules/6.12)");
   Write("/lib/modules/5.10/x", "");
   EXPECT_NE(Refusal({"a"}).find("; it has those for 5.10"), std::string::npos);
   Write(std::string(kModules) + "a.ko", "a");
@@ -142,8 +147,9 @@ TEST_F(ModuleLoaderTest, RefusalsAreExplained) {
   answer_ = ENOSYS;
   EXPECT_EQ(Load({"a"}).error().code(), ErrorCode::kUnsupported);
   answer_ = ENOEXEC;
-  EXPECT_NE(Refusal({"a"}).find("is not a module for the guest's kernel (the guest's kernel: a: says"),
-            std::string::npos);
+  EXPECT_NE(
+      Refusal({"a"}).find("is not a module for the guest's kernel (the guest's kernel: a: says"),
+      std::string::npos);
   answer_ = ENOENT;
   EXPECT_NE(Refusal({"a"}).find("the kernel refused lib/modules/6.12/a.ko: No such file"),
             std::string::npos);
@@ -156,15 +162,16 @@ TEST_F(ModuleLoaderTest, NothingOutsideOfTheRootIsLoaded) {
   const UniqueFd file(::mkstemp(secret));
   ASSERT_TRUE(WriteAll(file.get(), "secret").has_value());
   Write(std::string(kModules) + "modules.dep",
-        "a.ko:\nb.ko:\n../../../../.." + std::string(secret) + ".ko:\n/../.." + secret + "/c.ko:\n" +
-            "d.ko: ../../../x.ko\ne.ko:\nf.ko:\n");
+        "a.ko:\nb.ko:\n../../../../.." + std::string(secret) + ".ko:\n/../.." + secret +
+            "/c.ko:\n" + "d.ko: ../../../x.ko\ne.ko:\nf.ko:\n");
   Link(std::string(kModules) + "a.ko", secret);
   Link(std::string(kModules) + "b.ko", "../../../../../.." + std::string(secret));
   Link(std::string(kModules) + "e.ko", "/proc/self/exe");
   std::filesystem::create_directories(root_ + kModules + "f.ko");
   Write(std::string(kModules) + "d.ko", "d");
   Write("/x.ko", "x");
-  for (const char* name : {"a", "b", "c", "d", "e", "f"}) EXPECT_FALSE(Load({name}).has_value()) << name;
+  for (const char* name : {"a", "b", "c", "d", "e", "f"})
+    EXPECT_FALSE(Load({name}).has_value()) << name;
   EXPECT_EQ(Joined(loaded_), "");
   ::unlink(secret);
 }

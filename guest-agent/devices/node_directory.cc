@@ -68,8 +68,9 @@ Result<NodeDirectory> NodeDirectory::Open(int container_root) {
     return FailErrno("look at the container's /dev");
   }
   if (system.f_type != TMPFS_MAGIC || (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) == 0) {
-    return Fail(ErrorCode::kInvalidArgument,
-                "the container has no tmpfs of its own at /dev, so its devices cannot appear there");
+    return Fail(
+        ErrorCode::kInvalidArgument,
+        "the container has no tmpfs of its own at /dev, so its devices cannot appear there");
   }
   return NodeDirectory(std::move(directory));
 }
@@ -104,9 +105,8 @@ Status NodeDirectory::Make(const DeviceNode& node) const {
   if (failed != 0) return Fail(Error::FromErrno(failed, "make /dev/" + node.name));
   // A link that took the node's place meanwhile is not followed: something of the container's own
   // would have another owner.
-  if ((node.uid != 0 || node.gid != 0) &&
-      ::fchownat(parent.get(), parts.back().c_str(), node.uid, node.gid, AT_SYMLINK_NOFOLLOW) !=
-          0) {
+  if ((node.uid != 0 || node.gid != 0) && ::fchownat(parent.get(), parts.back().c_str(), node.uid,
+                                                     node.gid, AT_SYMLINK_NOFOLLOW) != 0) {
     return FailErrno("set the owner of /dev/{}", node.name);
   }
   return {};

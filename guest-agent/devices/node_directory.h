@@ -1,7 +1,7 @@
 // A container's /dev, held open since before its first instruction.
 //
-// The container is hostile: later it may unmount, rename, replace or cover whatever it sees. What is
-// held here stays the file system that crun mounted for it, and nothing outside of that is ever
+// The container is hostile: later it may unmount, rename, replace or cover whatever it sees. What
+// is held here stays the file system that crun mounted for it, and nothing outside of that is ever
 // touched: names in it are resolved below it, through no link and into no other mount.
 #pragma once
 

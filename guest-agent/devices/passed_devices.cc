@@ -16,7 +16,8 @@ namespace {
 using std::chrono::milliseconds;
 
 // Every announcement is acted on at once, by looking at what it names; and when no more come, by
-// looking at everything, since announcements can be lost, and come before what they announce is over.
+// looking at everything, since announcements can be lost, and come before what they announce is
+// over.
 constexpr milliseconds kQuiet{50};
 constexpr size_t kKernelLines = 4;
 
@@ -46,10 +47,10 @@ PassedDevices::PassedDevices(boost::asio::io_context& io, Places places,
 // The kernel enumerates the bus and lets built-in drivers finish, those that probe asynchronously
 // included, before it mounts the root file system and starts PID 1 (prepare_namespace() calls
 // wait_for_device_probe()); loading a module waits in the same way (do_init_module() calls
-// async_synchronize_full()). So by now a device that is not on the bus will not come, and one without
-// a driver has none. An NVMe driver's probe flushes the work that scans for namespaces
-// (nvme_probe()), so after it all of them are there; only a reset, which the driver may begin at any
-// time, leaves a controller in a state on its way to another.
+// async_synchronize_full()). So by now a device that is not on the bus will not come, and one
+// without a driver has none. An NVMe driver's probe flushes the work that scans for namespaces
+// (nvme_probe()), so after it all of them are there; only a reset, which the driver may begin at
+// any time, leaves a controller in a state on its way to another.
 Result<std::optional<std::string>> PassedDevices::Look(Device& device) const {
   HULL_ASSIGN(device.findings, tree_.Find(device.address));
   const DeviceFindings& findings = device.findings;
@@ -84,8 +85,8 @@ void PassedDevices::Await(milliseconds limit, std::function<void(Status)> done) 
   const std::weak_ptr<char> alive = alive_;
   deadline_.async_wait([this, alive](const boost::system::error_code& cancelled) {
     if (cancelled || alive.expired() || !done_) return;
-    Error error = MakeError(ErrorCode::kTimedOut, "a passed-through device is not ready: {}",
-                            waits_for_);
+    Error error =
+        MakeError(ErrorCode::kTimedOut, "a passed-through device is not ready: {}", waits_for_);
     Finish(Fail(std::move(error)));
   });
   // From the loop: the caller need not reckon with an answer before this returns.

@@ -38,7 +38,8 @@ class PassedDevices {
   // Calls `done` once, on the loop and never from within this call, when the guest's drivers have
   // come to an end with all devices:
   //   kUnavailable: one is not on the bus;
-  //   kFailed: its driver gave up, or an NVMe controller is dead; kTimedOut: not ready after `limit`.
+  //   kFailed: its driver gave up, or an NVMe controller is dead; kTimedOut: not ready after
+  //   `limit`.
   void Await(std::chrono::milliseconds limit, std::function<void(Status)> done);
 
   // Makes the nodes in `directory` and allows them, and keeps both true from now on. When it fails,

@@ -18,8 +18,7 @@ class PassedDevicesTest : public FakeTree {
 
   std::unique_ptr<PassedDevices> Devices(std::vector<std::string> addresses) {
     return std::make_unique<PassedDevices>(
-        io_,
-        PassedDevices::Places{.sysfs = root_ + "/sys", .kernel_log = root_ + "/kmsg"},
+        io_, PassedDevices::Places{.sysfs = root_ + "/sys", .kernel_log = root_ + "/kmsg"},
         std::move(addresses));
   }
   // The controller, alone.
@@ -32,9 +31,8 @@ class PassedDevicesTest : public FakeTree {
   // What Await answers within `limit`.
   std::string Await(PassedDevices& devices, milliseconds limit) {
     std::string answer = "none";
-    devices.Await(limit, [&](Status status) {
-      answer = status ? "ready" : status.error().ToString();
-    });
+    devices.Await(limit,
+                  [&](Status status) { answer = status ? "ready" : status.error().ToString(); });
     EXPECT_EQ(answer, "none") << "never from within the call";
     io_.restart();
     io_.run_for(milliseconds(1000));
@@ -76,9 +74,8 @@ TEST_F(PassedDevicesTest, ControllerThatIsResetIsWaitedForUntilItIsAnnounced) {
   const std::string path = AddNvme("resetting");
   const auto devices = Devices({kSlot});
   std::string answer;
-  devices->Await(milliseconds(5000), [&](Status status) {
-    answer = status ? "ready" : status.error().ToString();
-  });
+  devices->Await(milliseconds(5000),
+                 [&](Status status) { answer = status ? "ready" : status.error().ToString(); });
   io_.run_for(milliseconds(200));
   EXPECT_EQ(answer, "");
   Write("/sys" + path + "/state", "live\n");
@@ -99,9 +96,8 @@ TEST_F(PassedDevicesTest, LostAnnouncementsCountAsOne) {
   const std::string path = AddNvme("new");
   const auto devices = Devices({kSlot});
   std::string answer;
-  devices->Await(milliseconds(5000), [&](Status status) {
-    answer = status ? "ready" : status.error().ToString();
-  });
+  devices->Await(milliseconds(5000),
+                 [&](Status status) { answer = status ? "ready" : status.error().ToString(); });
   io_.run_for(milliseconds(100));
   Write("/sys" + path + "/state", "live\n");
   devices->Changed({});
@@ -123,9 +119,10 @@ TEST_F(PassedDevicesTest, DeadControllerIsAnErrorInTheKernelsWords) {
   AddNvme("dead");
   Write("/kmsg", "3,1,2,-;nvme nvme0: Device not ready; aborting reset, CSTS=0x1\n");
   const auto devices = Devices({kSlot});
-  EXPECT_EQ(Await(*devices, milliseconds(500)),
-            "device 0000:00:01.0: its NVMe controller nvme0 is dead (the guest's kernel: nvme nvme0: "
-            "Device not ready; aborting reset, CSTS=0x1)");
+  EXPECT_EQ(
+      Await(*devices, milliseconds(500)),
+      "device 0000:00:01.0: its NVMe controller nvme0 is dead (the guest's kernel: nvme nvme0: "
+      "Device not ready; aborting reset, CSTS=0x1)");
 }
 
 TEST_F(PassedDevicesTest, DriverThatGaveUpIsAnErrorInTheKernelsWords) {
@@ -134,9 +131,10 @@ TEST_F(PassedDevicesTest, DriverThatGaveUpIsAnErrorInTheKernelsWords) {
   Write("/kmsg", "3,1,2,-;nvme 0000:00:02.0: probe with driver nvme failed with error -12\n");
   EXPECT_EQ(Await(*devices, milliseconds(500)), "ready") << "another's";
   Write("/kmsg", "3,1,2,-;nvme 0000:00:01.0: probe with driver nvme failed with error -12\n");
-  EXPECT_EQ(Await(*devices, milliseconds(500)),
-            "device 0000:00:01.0: the guest's driver gave up (the guest's kernel: nvme 0000:00:01.0: "
-            "probe with driver nvme failed with error -12)");
+  EXPECT_EQ(
+      Await(*devices, milliseconds(500)),
+      "device 0000:00:01.0: the guest's driver gave up (the guest's kernel: nvme 0000:00:01.0: "
+      "probe with driver nvme failed with error -12)");
 }
 
 TEST_F(PassedDevicesTest, ItMayGoWhileItWaits) {

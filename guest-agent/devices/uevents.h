@@ -15,11 +15,12 @@ namespace hull::agent {
 // Lives on the agent's loop.
 //
 // What is announced is a reason to look at sysfs, nothing more: whoever has CAP_SYS_ADMIN in a
-// container can send uevents of its own to everybody in the guest's network namespace, and the kernel
-// passes them on as if they were its own.
+// container can send uevents of its own to everybody in the guest's network namespace, and the
+// kernel passes them on as if they were its own.
 class Uevents {
  public:
-  // `path`: of the device ("/devices/..."). Empty: announcements were lost, anything may have changed.
+  // `path`: of the device ("/devices/..."). Empty: announcements were lost, anything may have
+  // changed.
   using Handler = std::function<void(std::string_view path)>;
 
   // Announcements from now on. `handler` runs on the loop, never from within this call.
@@ -35,7 +36,8 @@ class Uevents {
   Handler handler_;
 };
 
-// The device of a uevent message ("add@/devices/...", then NUL and further fields); empty: it is none.
+// The device of a uevent message ("add@/devices/...", then NUL and further fields); empty: it is
+// none.
 std::string_view UeventPath(std::string_view message);
 
 }  // namespace hull::agent

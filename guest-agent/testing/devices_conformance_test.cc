@@ -72,8 +72,8 @@ class AgentDevicesTest : public AgentTest {
                     " && mkfs.erofs --quiet -E noinline_data " + name + ".erofs " + name +
                     " > /dev/null && rm -rf " + name),
               0);
-    loops_.push_back(Output("losetup --find --show --read-only " + name + ".erofs; rm " + name +
-                            ".erofs"));
+    loops_.push_back(
+        Output("losetup --find --show --read-only " + name + ".erofs; rm " + name + ".erofs"));
     return loops_.back();
   }
 
@@ -134,8 +134,9 @@ TEST_F(AgentDevicesTest, FieldsOutOfBoundsAreNamed) {
     EXPECT_EQ(created.error().code(), ErrorCode::kInvalidArgument);
     return created.error().ToString();
   };
-  EXPECT_NE(refusal([](auto& r) { r.add_devices()->set_address("../../../etc"); })
-                .find("devices[0].address: '../../../etc' is not a PCI address"),
+  EXPECT_NE(refusal([](auto& r) {
+              r.add_devices()->set_address("../../../etc");
+            }).find("devices[0].address: '../../../etc' is not a PCI address"),
             std::string::npos);
   EXPECT_NE(refusal([](auto& r) {
               for (int i = 0; i < 17; ++i) r.add_devices();
@@ -143,8 +144,9 @@ TEST_F(AgentDevicesTest, FieldsOutOfBoundsAreNamed) {
             std::string::npos);
   EXPECT_NE(refusal([](auto& r) { r.add_modules("../x"); }).find("modules: '../x'"),
             std::string::npos);
-  EXPECT_NE(refusal([](auto& r) { r.add_attachments()->set_name(".."); })
-                .find("attachments[0].name: '..'"),
+  EXPECT_NE(refusal([](auto& r) {
+              r.add_attachments()->set_name("..");
+            }).find("attachments[0].name: '..'"),
             std::string::npos);
   EXPECT_NE(refusal([](auto& r) {
               r.add_attachments()->set_name("a");
@@ -211,8 +213,8 @@ class AgentModulesTest : public AgentDevicesTest {
   v1::CreateRequest WithModules(const std::string& script) {
     v1::CreateRequest request = Request("modules", {"true"});
     request.mutable_rootfs()->add_layers()->set_device(MakeLayer(
-        "mkdir -p usr/lib/modules/" + release_ + " usr/lib/firmware && ln -s usr/lib lib && cd lib/modules/" +
-        release_ + " && " + script));
+        "mkdir -p usr/lib/modules/" + release_ +
+        " usr/lib/firmware && ln -s usr/lib lib && cd lib/modules/" + release_ + " && " + script));
     return request;
   }
   std::string CopyDummy() const {
@@ -257,7 +259,8 @@ TEST_F(AgentModulesTest, FileThatIsNoModuleIsRefusedInTheKernelsWords) {
       << created.error().ToString();
 }
 
-// With an NVMe disk of the machine, which has no partitions and may be written to: scripts/lib/vfio-lab.
+// With an NVMe disk of the machine, which has no partitions and may be written to:
+// scripts/lib/vfio-lab.
 class AgentNvmeTest : public AgentDevicesTest {
  protected:
   void SetUp() override {
@@ -307,13 +310,15 @@ TEST_F(AgentNvmeTest, NodesAreThereAndUsableAndOtherDevicesStayRefused) {
   ASSERT_EQ(::stat(agent_->layers()[0].c_str(), &layer), 0);
   const std::string other =
       std::to_string(major(layer.st_rdev)) + " " + std::to_string(minor(layer.st_rdev));
-  const v1::CreateRequest request = DeviceRequest(
-      "nvme",
-      {"sh", "-c",
-       "cd /dev; stat -c '%n %a %u %g' nvme* ; dd if=" + disk_ + " bs=512 count=1 2> /dev/null | wc -c; "
-       "dd if=/dev/zero of=" + disk_ + " bs=512 count=1 2> /dev/null && echo written; mknod other b " +
-           other + " && cat other; echo $?; ls -d ng* dri loop* vd* 2> /dev/null"},
-      address_);
+  const v1::CreateRequest request =
+      DeviceRequest("nvme",
+                    {"sh", "-c",
+                     "cd /dev; stat -c '%n %a %u %g' nvme* ; dd if=" + disk_ +
+                         " bs=512 count=1 2> /dev/null | wc -c; "
+                         "dd if=/dev/zero of=" +
+                         disk_ + " bs=512 count=1 2> /dev/null && echo written; mknod other b " +
+                         other + " && cat other; echo $?; ls -d ng* dri loop* vd* 2> /dev/null"},
+                    address_);
   const auto created = Create(request);
   ASSERT_TRUE(created.has_value()) << created.error().ToString();
   ASSERT_EQ(created->devices_size(), 1);
@@ -346,8 +351,8 @@ TEST_F(AgentNvmeTest, PartitionsComeAndGoWithTheirLeave) {
   EXPECT_EQ(Until("nvme", "ls -d /dev/" + disk_ + "p*", "/dev/" + disk_ + "p1\n"),
             "/dev/" + disk_ + "p1\n");
   // The number is free for another device: ENXIO would say that the kernel let it through.
-  const Ended gone = RunExec(
-      ExecOf("nvme", "e", {"sh", "-c", "mknod /dev/gone b " + number + "; cat /dev/gone"}));
+  const Ended gone =
+      RunExec(ExecOf("nvme", "e", {"sh", "-c", "mknod /dev/gone b " + number + "; cat /dev/gone"}));
   EXPECT_NE(gone.err.find("not permitted"), std::string::npos) << gone.err;
 }
 
@@ -356,19 +361,22 @@ TEST_F(AgentNvmeTest, ContainerThatRearrangesItsDevHarmsNobody) {
   ASSERT_EQ(Shell("rm -rf " + target + "; mkdir " + target), 0);
   StartSleeper();
   // Names in the way: a link that leads out of the container, if the agent followed it.
-  ASSERT_EQ(RunExec(ExecOf("nvme", "e",
-                           {"sh", "-c",
-                            "ln -s " + target + "/made /dev/" + disk_ + "p1 && mkdir /dev/" + disk_ +
-                                "p2 && rm /dev/" + disk_ + " && ln -s /etc/passwd /dev/" + disk_}))
-                .exit.exit_code(),
-            0u);
+  ASSERT_EQ(
+      RunExec(ExecOf("nvme", "e",
+                     {"sh", "-c",
+                      "ln -s " + target + "/made /dev/" + disk_ + "p1 && mkdir /dev/" + disk_ +
+                          "p2 && rm /dev/" + disk_ + " && ln -s /etc/passwd /dev/" + disk_}))
+          .exit.exit_code(),
+      0u);
   for (const int number : {1, 2, 3}) AddPartition(number);
   const std::string third = "/dev/" + disk_ + "p3\n";
   EXPECT_EQ(Until("nvme", "ls -d /dev/" + disk_ + "p3", third), third);
-  EXPECT_EQ(RunExec(ExecOf("nvme", "e", {"sh", "-c", "cd /dev; readlink " + disk_ + "p1; test -d " +
-                                                         disk_ + "p2 && echo kept"}))
-                .out,
-            target + "/made\nkept\n");
+  EXPECT_EQ(
+      RunExec(ExecOf("nvme", "e",
+                     {"sh", "-c",
+                      "cd /dev; readlink " + disk_ + "p1; test -d " + disk_ + "p2 && echo kept"}))
+          .out,
+      target + "/made\nkept\n");
   for (const int number : {1, 2, 3}) RemovePartition(number);
   EXPECT_EQ(Until("nvme", "ls -d /dev/" + disk_ + "p3 2> /dev/null", ""), "");
   EXPECT_EQ(RunExec(ExecOf("nvme", "e", {"readlink", "/dev/" + disk_})).out, "/etc/passwd\n");
@@ -382,7 +390,8 @@ TEST_F(AgentNvmeTest, NothingFollowsAContainerThatHasEnded) {
   ASSERT_TRUE(Wait("nvme").has_value());
   AddPartition(1);
   ASSERT_TRUE(Delete("nvme").has_value());
-  EXPECT_TRUE(Create(DeviceRequest("nvme", {"true"}, address_)).has_value()) << "nor does it matter";
+  EXPECT_TRUE(Create(DeviceRequest("nvme", {"true"}, address_)).has_value())
+      << "nor does it matter";
 }
 
 }  // namespace
