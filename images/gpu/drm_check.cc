@@ -294,8 +294,9 @@ bool Try(const std::string& path) {
   if (*driver != kDriverOfTheSample) return true;
   const std::string function = FunctionOf(fd);
   const std::optional<uint64_t> start = LookAtRegisters(function, *picture);
-  if (!start || !LookAtMemory(function, *picture, *start, kHidden)) return false;
-  // Now that the buffer is what the device shows, writing to it is writing to the device.
+  if (!start) return false;
+  // The device clears its memory when a mode is set. From now on the buffer is what it shows, and
+  // writing to one is writing to the other.
   Draw(buffer.words<uint32_t>(), *picture, kShown);
   return LookAtMemory(function, *picture, *start, kShown);
 }
