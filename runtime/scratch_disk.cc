@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <spawn.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +15,7 @@
 #include <cstring>
 #include <vector>
 
+#include "vmm/base/escape.h"
 #include "vmm/base/file.h"
 #include "vmm/base/unique_fd.h"
 
@@ -23,13 +26,33 @@ namespace {
 constexpr std::string_view kTemplateVersion = "1";
 constexpr size_t kChunkBytes = 64 * 1024;
 constexpr size_t kBlockBytes = 4096;
+constexpr size_t kMaxErrorBytes = 1024;
 
 std::string TemplatePath(const HostLayout& layout, uint64_t size_bytes, ScratchKind kind) {
   return fmt::format("{}/scratch/template-{}-{}-{}", layout.store_root, kTemplateVersion,
                      kind == ScratchKind::kKept ? "kept" : "throwaway", size_bytes);
 }
 
-Status RunMkfs(const std::string& path, ScratchKind kind) {
+// mkfs.ext4's own words, on one line.
+Status MkfsFailed(int errors) {
+  std::string text(kMaxErrorBytes, '\0');
+  const ssize_t got = pread(errors, text.data(), text.size(), 0);
+  text.resize(got > 0 ? static_cast<size_t>(got) : 0);
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  std::replace(text.begin(), text.end(), '\n', ';');
+  if (text.find(strerror(ENOSPC)) != std::string::npos) {
+    return Fail(Error::FromErrno(ENOSPC, "mkfs.ext4"));
+  }
+  return Fail(ErrorCode::kFailed, "mkfs.ext4 failed: {}", EscapeControl(text));
+}
+
+// `fd`: the file, large enough already.
+Status RunMkfs(int fd, ScratchKind kind) {
+  // The program has it under a number of its own.
+  constexpr int kFile = 3;
+  const std::string path = fmt::format("/proc/self/fd/{}", kFile);
+  const UniqueFd errors(memfd_create("mkfs", MFD_CLOEXEC));
+  if (!errors.valid()) return FailErrno("make a file in memory");
   // 0 lazy initialisation: otherwise the guest's kernel would spend its idle time writing zeros to
   // all inode tables. The zeros that mkfs writes for it become holes in the template.
   const char* const features =
@@ -43,6 +66,8 @@ Status RunMkfs(const std::string& path, ScratchKind kind) {
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, errors.get(), 2);
+  posix_spawn_file_actions_adddup2(&actions, fd, kFile);
   pid_t child = 0;
   // A user's PATH may lack the directories of system programs.
   const char* const environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", nullptr};
@@ -62,32 +87,51 @@ Status RunMkfs(const std::string& path, ScratchKind kind) {
   int status = 0;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-    return Fail(ErrorCode::kFailed, "mkfs.ext4 failed on {}", path);
-  }
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) return MkfsFailed(errors.get());
   return {};
 }
 
-// Built beside its place and renamed into it: a reader sees a whole template or none.
+// A file without a name: gone with whoever is killed.
+Result<UniqueFd> NamelessFile(const std::string& directory) {
+  Result<UniqueFd> file = OpenFile(directory, O_TMPFILE | O_RDWR, 0600);
+  const int error_number = file ? 0 : file.error().error_number();
+  if (error_number != EOPNOTSUPP && error_number != EISDIR) return file;
+  // A file system that has none: a name for a moment.
+  std::string path = directory + "/template.XXXXXX";
+  UniqueFd named(mkostemp(path.data(), O_CLOEXEC));
+  if (!named.valid()) return FailErrno("make a file in {}", directory);
+  unlink(path.c_str());
+  return named;
+}
+
+// Gives a nameless file its name; one that there is already is as good.
+Status Name(int fd, const std::string& path) {
+  const std::string nameless = fmt::format("/proc/self/fd/{}", fd);
+  if (linkat(AT_FDCWD, nameless.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0) return {};
+  if (errno == EEXIST) return {};
+  if (errno != ENOENT) return FailErrno("name {}", path);
+  // It had a name before, and gets no other.
+  const std::string beside = path + ".new";
+  HULL_ASSIGN(const UniqueFd copy, OpenFile(beside, O_RDWR | O_CREAT | O_TRUNC, 0600));
+  Status copied = CopySparse(fd, copy.get(), Zeros::kCopy);
+  if (copied && rename(beside.c_str(), path.c_str()) != 0) copied = FailErrno("name {}", path);
+  if (!copied) unlink(beside.c_str());
+  return copied;
+}
+
+// A reader sees a whole template or none.
 Status MakeTemplate(const HostLayout& layout, const std::string& path, uint64_t size_bytes,
                     ScratchKind kind) {
-  HULL_TRY(MakeDirectories(layout.store_root + "/scratch", 0700));
-  const std::string made = fmt::format("{}.{}.new", path, getpid());
-  const std::string sparse = fmt::format("{}.{}.sparse", path, getpid());
-  const auto build = [&]() -> Status {
-    HULL_ASSIGN(const UniqueFd made_fd, OpenFile(made, O_RDWR | O_CREAT | O_TRUNC, 0600));
-    if (ftruncate(made_fd.get(), static_cast<off_t>(size_bytes)) != 0)
-      return FailErrno("size {}", made);
-    HULL_TRY(RunMkfs(made, kind));
-    HULL_ASSIGN(const UniqueFd sparse_fd, OpenFile(sparse, O_RDWR | O_CREAT | O_TRUNC, 0600));
-    HULL_TRY(CopySparse(made_fd.get(), sparse_fd.get(), Zeros::kSkip));
-    if (rename(sparse.c_str(), path.c_str()) != 0) return FailErrno("rename {}", sparse);
-    return {};
-  };
-  const Status status = build();
-  unlink(made.c_str());
-  if (!status) unlink(sparse.c_str());
-  return status;
+  const std::string directory = layout.store_root + "/scratch";
+  HULL_TRY(MakeDirectories(directory, 0700));
+  HULL_ASSIGN(const UniqueFd made, NamelessFile(directory));
+  if (ftruncate(made.get(), static_cast<off_t>(size_bytes)) != 0) {
+    return FailErrno("size a file in {}", directory);
+  }
+  HULL_TRY(RunMkfs(made.get(), kind));
+  HULL_ASSIGN(const UniqueFd sparse, NamelessFile(directory));
+  HULL_TRY(CopySparse(made.get(), sparse.get(), Zeros::kSkip));
+  return Name(sparse.get(), path);
 }
 
 bool IsZero(const std::byte* block, size_t size) {
@@ -169,8 +213,10 @@ Status MakeScratchDisk(const HostLayout& layout, const std::string& path, uint64
   }
   if (!from) return Fail(std::move(from).error());
   HULL_ASSIGN(const UniqueFd to, OpenFile(path, O_RDWR | O_CREAT | O_EXCL, 0600));
-  HULL_TRY_WITHIN("make the writable layer", CopySparse(from->get(), to.get(), Zeros::kCopy));
-  return {};
+  Status copied = CopySparse(from->get(), to.get(), Zeros::kCopy);
+  if (copied) return {};
+  unlink(path.c_str());
+  return Fail(std::move(copied).error().Within("make the writable layer"));
 }
 
 }  // namespace hull

@@ -1,5 +1,6 @@
 // hull with a store on a disk that is full, or becomes full while a container runs: a small tmpfs
 // in a mount namespace of the script's own.
+#include <gmock/gmock.h>
 #include <unistd.h>
 
 #include "tests/fakes/vmm/hull_on_fake.h"
@@ -33,6 +34,27 @@ TEST_F(HullFullDiskTest, AContainerThatCannotBeMadeLeavesNothing) {
       "$HULL run --rm --storage tmpfs --name k1 test echo works");
   EXPECT_EQ(ended.out, "1\n125\nstore/containers:\n\nstore/names:\nworks\n") << ended.err;
   EXPECT_NE(ended.err.find("No space left on device"), std::string::npos) << ended.err;
+}
+
+TEST_F(HullFullDiskTest, AWritableLayerThatDoesNotFitIsSaidAndLeavesNothing) {
+  const Ended ended = OnSmallDisk(
+      "mount -o remount,size=200m store\n"
+      "for c in k1 k2; do $HULL create --name $c test echo works > /dev/null; done\n"
+      "fill; $HULL start -a k1; echo $?; ls -A store/scratch store/containers/*\n"
+      "free; $HULL start -a k1; ls store/scratch | wc -l\n"
+      "fill; $HULL start -a k2; echo $?; ls store/scratch | wc -l; ls -A store/containers/* | grep "
+      "-c scratch\n"
+      "$HULL ps -a --format '{{.Names}} {{.State}}' | sort; free; $HULL start -a k2; $HULL rm k1 "
+      "k2");
+  EXPECT_THAT(ended.out,
+              testing::MatchesRegex(
+                  "125\nstore/containers/[0-9a-f]+:\nconfig.json\ncontainer.json\n\n"
+                  "store/containers/[0-9a-f]+:\nconfig.json\ncontainer.json\n\n"
+                  "store/scratch:\nworks\n1\n125\n1\n1\nk1 exited\nk2 created\nworks\nk1\nk2\n"))
+      << ended.err;
+  EXPECT_EQ(ended.err,
+            "hull: make the template of writable layers: mkfs.ext4: No space left on device\n"
+            "hull: make the writable layer: write the scratch disk: No space left on device\n");
 }
 
 TEST_F(HullFullDiskTest, AChangeThatDoesNotFitLeavesTheRecordAsItWas) {
