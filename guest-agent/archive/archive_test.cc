@@ -1,20 +1,26 @@
 // Trees into tars and back, and trees and tars that mean harm. Without privileges.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <string>
 
+#include "guest-agent/archive/confine.h"
 #include "guest-agent/archive/file_entry.h"
 #include "guest-agent/archive/in_root.h"
 #include "guest-agent/archive/layer_changes.h"
 #include "guest-agent/archive/tar_writer.h"
 #include "guest-agent/archive/tree_sink.h"
 #include "guest-agent/archive/tree_source.h"
+#include "vmm/base/call_filter.h"
 #include "vmm/base/file.h"
 
 namespace hull::archive {
@@ -136,6 +142,32 @@ TEST_F(ArchiveTest, EverythingSurvivesTheWay) {
   EXPECT_EQ(status.st_size, (50 << 20) + 3);
   EXPECT_LT(status.st_blocks * 512, 1 << 20);
   EXPECT_EQ(Read("to/renamed/holes"), Read("from/t/holes"));
+}
+
+// The signal that ends a child which does `act` with the filter; 0: none.
+int SignalOf(const std::function<void()>& act) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (!AllowFilesOnly()) ::_exit(1);
+    act();
+    ::_exit(0);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_TRUE(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
+  return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+TEST_F(ArchiveTest, OtherCallsThanThoseOnFilesAreItsEnd) {
+  if (IsSanitized()) GTEST_SKIP() << "sanitizers make calls of their own";
+  const UniqueFd to = Open("to");
+  EXPECT_EQ(SignalOf([&] { ::mkdirat(to.get(), "made", 0700); }), 0);
+  EXPECT_TRUE(fs::exists(directory_ / "to/made"));
+  EXPECT_EQ(SignalOf([] { ::socket(AF_UNIX, SOCK_STREAM, 0); }), SIGSYS);
+  EXPECT_EQ(SignalOf([] { ::execl("/bin/true", "true", nullptr); }), SIGSYS);
+  EXPECT_EQ(SignalOf([] { ::fork(); }), SIGSYS);
+  EXPECT_EQ(SignalOf([] { ::mount("x", "/", "tmpfs", 0, nullptr); }), SIGSYS);
+  EXPECT_EQ(SignalOf([] { ::kill(::getppid(), 0); }), SIGSYS);
 }
 
 TEST_F(ArchiveTest, OnlyWhatWasAskedForIsMade) {

@@ -16,4 +16,8 @@ Status EnterRoot(int root);
 // no privilege by executing a program any more.
 Status KeepCapabilities(std::initializer_list<int> kept);
 
+// Leaves it the system calls that reading and writing trees takes, on descriptors that are open and
+// paths below them: no sockets, no programs, no mounts, no other process. Any other kills it.
+Status AllowFilesOnly();
+
 }  // namespace hull::archive

@@ -83,6 +83,7 @@ Status Read(const ArchiveJob& job) {
   ChunkSender sender(job.on_host() ? kOutputOnHost : kOutput);
   Status confined = job.on_host() ? Status() : EnterRoot(kRoot);
   if (confined) confined = KeepCapabilities({CAP_DAC_READ_SEARCH});
+  if (confined) confined = AllowFilesOnly();
   if (!confined) return Finish(sender, confined, {});
   TarWriter tar([&sender](std::span<const std::byte> data) { return sender.Write(data); });
   EntryWriter entries(tar);
@@ -102,11 +103,11 @@ Status Read(const ArchiveJob& job) {
 Status ConfineWriter(const ArchiveJob& job) {
   // On the host without privileges, OpenInRoot alone keeps everything in the directory.
   if (!job.on_host() || ::geteuid() == 0) HULL_TRY(EnterRoot(kRoot));
-  if (job.on_host()) {
-    return KeepCapabilities({CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID});
-  }
-  return KeepCapabilities({CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID,
-                           CAP_MKNOD, CAP_SETFCAP});
+  Status kept = job.on_host()
+                    ? KeepCapabilities({CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID})
+                    : KeepCapabilities({CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH,
+                                        CAP_FOWNER, CAP_FSETID, CAP_MKNOD, CAP_SETFCAP});
+  return kept ? AllowFilesOnly() : kept;
 }
 
 Status Write(const ArchiveJob& job) {
@@ -154,6 +155,7 @@ Status Changes(const ArchiveJob& job) {
   if (!lower) return Finish(sender, Fail(lower.error()), {});
   // trusted.overlay.opaque can be read with CAP_SYS_ADMIN only.
   Status confined = KeepCapabilities({CAP_DAC_READ_SEARCH, CAP_SYS_ADMIN});
+  if (confined) confined = AllowFilesOnly();
   if (!confined) return Finish(sender, confined, {});
   ChangesRequest request;
   request.upper = kRoot;
