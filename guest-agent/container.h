@@ -58,6 +58,7 @@ struct Container {
   int standstills = 0;                    // archives that have it stand still
   Cgroup cgroup;
   std::unique_ptr<PassedDevices> devices;  // null: it has none, or has ended
+  Brought brought;                         // by its modules, until `devices` has it
   Process init;
   std::map<std::string, std::shared_ptr<Process>> execs;
   uint64_t next_exec_number = 0;  // names its files

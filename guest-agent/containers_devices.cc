@@ -14,6 +14,8 @@ namespace {
 constexpr int kMaxDevices = 16;
 constexpr std::chrono::seconds kDeviceWait{10};
 constexpr size_t kMaxShownBytes = 64;
+constexpr char kSysfs[] = "/sys";
+constexpr char kProc[] = "/proc";
 
 std::vector<std::string> ModulesOf(const v1::CreateRequest& request) {
   return {request.modules().begin(), request.modules().end()};
@@ -67,17 +69,22 @@ void Containers::LoadModules(const ContainerPtr& container,
   if (Status offered = OfferFirmware(container->rootfs(), container->firmware()); !offered) {
     return Discard(container, NotTheCommand(std::move(offered).error()), reply);
   }
-  RunModuleJob(io_, reaper_, container->rootfs(), ModulesOf(*request),
-               container->directory + "/modules", [this, container, request, reply](Status status) {
-                 if (!status) return Discard(container, std::move(status).error(), reply);
-                 AwaitPassedDevices(container, request, reply);
-               });
+  RunModuleJob(
+      io_, reaper_, container->rootfs(), ModulesOf(*request), container->directory + "/modules",
+      [this, container, request, reply,
+       before = RegisteredNumbers::Read(kSysfs, kProc)](Status status) {
+        if (!status) return Discard(container, std::move(status).error(), reply);
+        container->brought = Compare(before, RegisteredNumbers::Read(kSysfs, kProc), kSysfs);
+        AwaitPassedDevices(container, request, reply);
+      });
 }
 
 void Containers::AwaitPassedDevices(const ContainerPtr& container,
                                     const std::shared_ptr<v1::CreateRequest>& request,
                                     const CreateReply& reply) {
-  if (request->devices().empty()) return Launch(container, *request, reply);
+  if (request->devices().empty() && container->brought.empty()) {
+    return Launch(container, *request, reply);
+  }
   if (!uevents_) {
     Result<std::unique_ptr<Uevents>> uevents = Uevents::Create(io_, [this](std::string_view path) {
       for (const auto& [id, each] : containers_) {
@@ -91,6 +98,7 @@ void Containers::AwaitPassedDevices(const ContainerPtr& container,
   for (const v1::PassedDevice& device : request->devices()) addresses.push_back(device.address());
   container->devices =
       std::make_unique<PassedDevices>(io_, PassedDevices::Places(), std::move(addresses));
+  container->devices->AlsoGive(std::move(container->brought));
   container->devices->Await(kDeviceWait, [this, container, request, reply](Status status) {
     if (!status) return Discard(container, std::move(status).error(), reply);
     Launch(container, *request, reply);

@@ -1,5 +1,6 @@
-// Devices that the machine offers but that the kernel leaves alone while it boots: what only a guest
-// that lives for a while has use for (the balloon), so that one that does not pays nothing for it.
+// Devices that the machine offers but that the kernel leaves alone while it boots: what only a
+// guest that lives for a while has use for (the balloon), so that one that does not pays nothing
+// for it.
 #pragma once
 
 #include <chrono>
@@ -11,8 +12,8 @@ namespace hull::agent {
 inline constexpr std::chrono::milliseconds kLaterDevicesDelay{1000};
 
 // Has the kernel's virtio-mmio driver take each platform device whose node in the device tree is
-// compatible with "hull,virtio-mmio-later". `sysfs`: "/sys", or what a test has instead. Returns how
-// many it took; a failure is logged, for nothing depends on them.
+// compatible with "hull,virtio-mmio-later". `sysfs`: "/sys", or what a test has instead. Returns
+// how many it took; a failure is logged, for nothing depends on them.
 int BindLaterDevices(const std::string& sysfs);
 
 }  // namespace hull::agent

@@ -28,10 +28,15 @@ static_assert(offsetof(bpf_cgroup_dev_ctx, access_type) == 0);
 static_assert(offsetof(bpf_cgroup_dev_ctx, major) == 4);
 static_assert(offsetof(bpf_cgroup_dev_ctx, minor) == 8);
 
+// Beyond all minors, which have 20 bits.
+constexpr uint32_t kAnyMinor = ~uint32_t{0};
+
+uint32_t TypeOf(bool block) {
+  return block ? uint32_t{BPF_DEVCG_DEV_BLOCK} : uint32_t{BPF_DEVCG_DEV_CHAR};
+}
+
 Key KeyOf(const DeviceNode& node) {
-  return {.type = node.block ? uint32_t{BPF_DEVCG_DEV_BLOCK} : uint32_t{BPF_DEVCG_DEV_CHAR},
-          .major = node.major,
-          .minor = node.minor};
+  return {.type = TypeOf(node.block), .major = node.major, .minor = node.minor};
 }
 
 uint64_t Pointer(const void* pointer) {
@@ -80,7 +85,8 @@ constexpr bpf_insn Instruction(int code, int target, int source, int16_t offset,
           .imm = value};
 }
 
-// r0 = table has {type, major, minor} of the request? 1 : what crun's program says.
+// r0 = table has {type, major, minor} or {type, major, any} of the request? 1 : what crun's program
+// says.
 Result<UniqueFd> LoadProgram(int table, int programs) {
   const std::array code = {
       Instruction(BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_6, BPF_REG_1, 0, 0),
@@ -92,6 +98,14 @@ Result<UniqueFd> LoadProgram(int table, int programs) {
       Instruction(BPF_STX | BPF_MEM | BPF_W, BPF_REG_10, BPF_REG_2, -8, 0),
       Instruction(BPF_LDX | BPF_MEM | BPF_W, BPF_REG_2, BPF_REG_1, 8, 0),
       Instruction(BPF_STX | BPF_MEM | BPF_W, BPF_REG_10, BPF_REG_2, -4, 0),
+      Instruction(BPF_LD | BPF_DW | BPF_IMM, BPF_REG_1, BPF_PSEUDO_MAP_FD, 0, table),
+      Instruction(0, 0, 0, 0, 0),
+      Instruction(BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_2, BPF_REG_10, 0, 0),
+      Instruction(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, -12),
+      Instruction(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_map_lookup_elem),
+      Instruction(BPF_JMP | BPF_JNE | BPF_K, BPF_REG_0, 0, 7, 0),
+      // Once more for all of its kind.
+      Instruction(BPF_ST | BPF_MEM | BPF_W, BPF_REG_10, 0, -4, -1),
       Instruction(BPF_LD | BPF_DW | BPF_IMM, BPF_REG_1, BPF_PSEUDO_MAP_FD, 0, table),
       Instruction(0, 0, 0, 0, 0),
       Instruction(BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_2, BPF_REG_10, 0, 0),
@@ -172,6 +186,13 @@ Result<DeviceAccess> DeviceAccess::Attach(const std::string& cgroup) {
 Status DeviceAccess::Allow(const DeviceNode& node) const {
   if (!table_.valid()) return {};
   const Key key = KeyOf(node);
+  const uint32_t yes = 1;
+  return UpdateMap(table_.get(), &key, &yes);
+}
+
+Status DeviceAccess::AllowKind(const DeviceKind& kind) const {
+  if (!table_.valid()) return {};
+  const Key key = {.type = TypeOf(kind.first), .major = kind.second, .minor = kAnyMinor};
   const uint32_t yes = 1;
   return UpdateMap(table_.get(), &key, &yes);
 }

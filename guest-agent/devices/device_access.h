@@ -11,6 +11,7 @@
 #include <string>
 
 #include "guest-agent/devices/device_tree.h"
+#include "guest-agent/devices/registered_numbers.h"
 #include "vmm/base/result.h"
 #include "vmm/base/unique_fd.h"
 
@@ -24,6 +25,8 @@ class DeviceAccess {
 
   // rwm on the node's number.
   Status Allow(const DeviceNode& node) const;
+  // rwm on every device of that kind.
+  Status AllowKind(const DeviceKind& kind) const;
   // The number may be another device's from now on. Fine when it was not allowed.
   Status Revoke(const DeviceNode& node) const;
 

@@ -122,8 +122,19 @@ bool PassedDevices::Concerns(std::string_view path) const {
   });
 }
 
+// A device of a kind that a module brought may come later.
+bool PassedDevices::IsBrought(std::string_view path) {
+  if (brought_.empty() || !path.starts_with("/devices/virtual/")) return false;
+  const std::string name(path);
+  if (brought_.paths.contains(name)) return true;
+  const std::optional<DeviceNode> node = tree_.NodeAt(path);
+  if (!node || !brought_.kinds.contains({node->block, node->major})) return false;
+  brought_.paths.insert(name);
+  return true;
+}
+
 void PassedDevices::Changed(std::string_view path) {
-  if (!path.empty() && !Concerns(path)) return;
+  if (!path.empty() && !Concerns(path) && !IsBrought(path)) return;
   // Waiting for a driver is not a matter of milliseconds, but a partition may be used by the next
   // command of a script.
   if (directory_ && !path.empty()) {
@@ -157,6 +168,7 @@ void PassedDevices::LookAfter(milliseconds delay) {
 Status PassedDevices::Follow(NodeDirectory directory, DeviceAccess access) {
   directory_ = std::move(directory);
   access_ = std::move(access);
+  for (const DeviceKind& kind : brought_.kinds) HULL_TRY(access_->AllowKind(kind));
   return Refresh();
 }
 
@@ -174,18 +186,25 @@ Status PassedDevices::Refresh() {
     device.findings = std::move(*findings);
     for (const FoundNode& found : device.findings.nodes) there.insert(found.path);
   }
+  std::vector<FoundNode> more;
+  for (const std::string& path : brought_.paths) {
+    if (std::optional<DeviceNode> node = tree_.NodeAt(path)) more.push_back({path, *node});
+  }
+  for (const FoundNode& found : more) there.insert(found.path);
   // First what has gone: a number may be another's by now.
   std::vector<std::string> gone;
   for (const auto& [path, node] : given_) {
     if (!there.contains(path)) gone.push_back(path);
   }
   for (const std::string& path : gone) Drop(path);
-  for (const Device& device : devices_) {
-    for (const FoundNode& found : device.findings.nodes) {
+  const auto add = [&](const std::vector<FoundNode>& nodes) {
+    for (const FoundNode& found : nodes) {
       Status added = Add(found.path, found.node);
       if (!added && first) first = std::move(added);
     }
-  }
+  };
+  for (const Device& device : devices_) add(device.findings.nodes);
+  add(more);
   return first;
 }
 

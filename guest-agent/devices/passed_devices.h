@@ -16,6 +16,7 @@
 #include "guest-agent/devices/device_access.h"
 #include "guest-agent/devices/device_tree.h"
 #include "guest-agent/devices/node_directory.h"
+#include "guest-agent/devices/registered_numbers.h"
 #include "guest-agent/protocol/agent.pb.h"
 #include "vmm/base/result.h"
 
@@ -42,6 +43,9 @@ class PassedDevices {
   //   `limit`.
   void Await(std::chrono::milliseconds limit, std::function<void(Status)> done);
 
+  // Before Follow: what the container's modules brought is the container's, too.
+  void AlsoGive(Brought brought) { brought_ = std::move(brought); }
+
   // Makes the nodes in `directory` and allows them, and keeps both true from now on. When it fails,
   // the container is not to be started.
   Status Follow(NodeDirectory directory, DeviceAccess access);
@@ -63,6 +67,7 @@ class PassedDevices {
   void Check();
   void Finish(Status status);
   bool Concerns(std::string_view path) const;
+  bool IsBrought(std::string_view path);
   void LookAfter(std::chrono::milliseconds delay);
   // Brings nodes and leave into line with sysfs; the first error.
   Status Refresh();
@@ -72,6 +77,7 @@ class PassedDevices {
   const Places places_;
   const DeviceTree tree_;
   std::vector<Device> devices_;
+  Brought brought_;
   boost::asio::steady_timer deadline_;
   boost::asio::steady_timer soon_;
   bool looks_soon_ = false;

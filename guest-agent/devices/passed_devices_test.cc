@@ -137,6 +137,31 @@ TEST_F(PassedDevicesTest, DriverThatGaveUpIsAnErrorInTheKernelsWords) {
       "probe with driver nvme failed with error -12)");
 }
 
+TEST_F(PassedDevicesTest, WhatModulesBroughtIsFoundByComparison) {
+  Write("/proc/devices", "Character devices:\n  1 mem\n\nBlock devices:\n  7 loop\n");
+  AddNode("/devices/virtual/misc/old", "misc", "old", 10, 1);
+  Link("/sys/dev/char/10:1", "../../devices/virtual/misc/old");
+  const RegisteredNumbers before = RegisteredNumbers::Read(root_ + "/sys", root_ + "/proc");
+  Write("/proc/devices",
+        "Character devices:\n  1 mem\n195 nvidia\n\nBlock devices:\n  7 loop\n195 x\n");
+  AddNode("/devices/virtual/kfd/kfd", "kfd", "kfd", 239, 0);
+  Link("/sys/dev/char/239:0", "../../devices/virtual/kfd/kfd");
+  Link("/sys/dev/block/259:9", "../../devices/pci0000:00/0000:00:09.0/nvme9n1");
+  Link("/sys/dev/char/10:2", "/etc/passwd");
+  const Brought brought =
+      Compare(before, RegisteredNumbers::Read(root_ + "/sys", root_ + "/proc"), root_ + "/sys");
+  EXPECT_EQ(brought.kinds, (std::set<DeviceKind>{{false, 195}, {true, 195}}));
+  EXPECT_EQ(brought.paths, std::set<std::string>{"/devices/virtual/kfd/kfd"}) << "of no bus";
+  EXPECT_TRUE(Compare(before, before, root_ + "/sys").empty());
+}
+
+TEST(DeviceKindsTest, TextsThatAreNone) {
+  for (const char* text :
+       {"", "\n\n", "Character devices:\n", "x 1\n", " -1 x\n", "99999999999 x\n"}) {
+    EXPECT_TRUE(ParseDeviceKinds(text).empty()) << text;
+  }
+}
+
 TEST_F(PassedDevicesTest, ItMayGoWhileItWaits) {
   AddNvme("resetting");
   auto devices = Devices({kSlot});

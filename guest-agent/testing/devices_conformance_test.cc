@@ -237,6 +237,28 @@ TEST_F(AgentModulesTest, ModuleOfTheImageIsLoadedAndFirmwareIsTakenFromIt) {
   EXPECT_EQ(AgentsMounts().find(place), std::string::npos);
 }
 
+// nbd: its disks are of no bus, and their kind is new.
+TEST_F(AgentModulesTest, WhatAModuleBringsIsTheContainersAsWell) {
+  if (agent_->in_guest()) return;
+  ASSERT_NE(Shell("test -e /sys/module/nbd"), 0);
+  v1::CreateRequest request = WithModules(
+      "{ cp $(modinfo -n nbd) . && echo $(basename $(modinfo -n nbd)): > modules.dep; }");
+  const v1::CreateRequest restricted =
+      DeviceRequest("modules",
+                    {"sh", "-c",
+                     "cat /dev/nbd0 && echo there; mknod /dev/any b 43 4095; cat /dev/any; mknod "
+                     "/dev/loop b 7 0; "
+                     "cat /dev/loop"},
+                    HostBridge());
+  request.set_oci_config(restricted.oci_config());
+  request.add_modules("nbd");
+  const Ended ended = Run(request);
+  EXPECT_EQ(ended.out, "there\n") << ended.err;
+  EXPECT_NE(ended.err.find("/dev/any': No such device or address"), std::string::npos) << ended.err;
+  EXPECT_NE(ended.err.find("/dev/loop': Operation not permitted"), std::string::npos) << ended.err;
+  EXPECT_EQ(Shell("rmmod nbd"), 0);
+}
+
 TEST_F(AgentModulesTest, ModulesOfAnotherKernelAreSaidToBe) {
   v1::CreateRequest request = WithModules("cd .. && mv $(ls) 5.10.0-9-amd64");
   request.add_modules("dummy");
