@@ -12,6 +12,7 @@
 #include <cstring>
 #include <fstream>
 #include <iostream>
+#include <sstream>
 
 namespace hull::integration {
 
@@ -29,6 +30,32 @@ std::string ReadText(const std::filesystem::path& path) {
 
 void WriteText(const std::filesystem::path& path, const std::string& text) {
   std::ofstream(path) << text << std::flush;
+}
+
+size_t Cpus() {
+  return static_cast<size_t>(::sysconf(_SC_NPROCESSORS_ONLN));
+}
+
+std::vector<InterruptLine> Interrupts() {
+  std::vector<InterruptLine> lines;
+  std::ifstream file("/proc/interrupts");
+  std::string text;
+  std::getline(file, text);  // the heading
+  while (std::getline(file, text)) {
+    std::istringstream words(text);
+    InterruptLine line;
+    words >> line.number;
+    if (line.number.empty()) continue;
+    line.number.pop_back();
+    for (uint64_t count = 0; line.counts.size() < Cpus() && words >> count;) {
+      line.counts.push_back(count);
+    }
+    line.counts.resize(Cpus());
+    words.clear();
+    std::getline(words, line.rest);
+    lines.push_back(line);
+  }
+  return lines;
 }
 
 uint64_t PhysicalAddress(const void* page) {
@@ -97,8 +124,7 @@ bool Edu::Map(void* page, uint64_t device_address) const {
   return ::ioctl(container_, VFIO_IOMMU_MAP_DMA, &map) == 0;
 }
 
-bool Edu::Interrupt(uint32_t index) const {
-  const int event = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+bool Edu::Listen(uint32_t index, int event) const {
   std::array<char, sizeof(vfio_irq_set) + sizeof(int)> buffer = {};
   vfio_irq_set set = {};
   set.argsz = buffer.size();
@@ -107,26 +133,65 @@ bool Edu::Interrupt(uint32_t index) const {
   set.count = 1;
   std::memcpy(buffer.data(), &set, sizeof(set));
   std::memcpy(buffer.data() + sizeof(set), &event, sizeof(event));
-  bool came = ::ioctl(fd_, VFIO_DEVICE_SET_IRQS, buffer.data()) == 0;
-  for (uint32_t round = 0; round < 3 && came; ++round) {
-    Set(0x60, 1U << round);
-    pollfd wait = {.fd = event, .events = POLLIN, .revents = 0};
-    came = ::poll(&wait, 1, 5000) == 1 && Get(0x24) == 1U << round;
-    Set(0x64, 1U << round);
-    uint64_t count = 0;
-    came = came && ::read(event, &count, sizeof(count)) == sizeof(count);
-    if (index == VFIO_PCI_INTX_IRQ_INDEX) {
-      vfio_irq_set unmask = {};
-      unmask.argsz = sizeof(unmask);
-      unmask.flags = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_UNMASK;
-      unmask.count = 1;
-      ::ioctl(fd_, VFIO_DEVICE_SET_IRQS, &unmask);
-    }
-  }
-  set.flags = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER;
-  set.count = 0;
+  return ::ioctl(fd_, VFIO_DEVICE_SET_IRQS, buffer.data()) == 0;
+}
+
+void Edu::Unlisten(uint32_t index) const {
+  vfio_irq_set set = {};
   set.argsz = sizeof(set);
+  set.flags = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER;
+  set.index = index;
   ::ioctl(fd_, VFIO_DEVICE_SET_IRQS, &set);
+}
+
+// Lets the device raise it, waits for it, and takes it back.
+bool Edu::RaiseOnce(uint32_t index, int event, uint32_t bits) const {
+  Set(0x60, bits);
+  pollfd wait = {.fd = event, .events = POLLIN, .revents = 0};
+  bool came = ::poll(&wait, 1, 5000) == 1 && Get(0x24) == bits;
+  Set(0x64, bits);
+  uint64_t count = 0;
+  came = came && ::read(event, &count, sizeof(count)) == sizeof(count);
+  if (index == VFIO_PCI_INTX_IRQ_INDEX) {
+    vfio_irq_set unmask = {};
+    unmask.argsz = sizeof(unmask);
+    unmask.flags = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_UNMASK;
+    unmask.count = 1;
+    ::ioctl(fd_, VFIO_DEVICE_SET_IRQS, &unmask);
+  }
+  return came;
+}
+
+bool Edu::Interrupt(uint32_t index) const {
+  const int event = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  bool came = Listen(index, event);
+  for (uint32_t round = 0; round < 3 && came; ++round) came = RaiseOnce(index, event, 1U << round);
+  Unlisten(index);
+  ::close(event);
+  return came;
+}
+
+bool Edu::InterruptEveryCpu(uint32_t index) const {
+  const auto counted = [](size_t cpu) -> uint64_t {
+    for (const InterruptLine& line : Interrupts()) {
+      if (line.Names("vfio-")) return line.counts[cpu];
+    }
+    return 0;
+  };
+  const int event = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  bool came = Listen(index, event);
+  for (uint32_t round = 0; round < 3 * Cpus() && came; ++round) {
+    const size_t cpu = round % Cpus();
+    for (const InterruptLine& line : Interrupts()) {
+      if (!line.Names("vfio-")) continue;
+      WriteText("/proc/irq/" + line.number + "/smp_affinity_list", std::to_string(cpu));
+    }
+    // Linux moves an interrupt to another CPU when it comes next.
+    came = RaiseOnce(index, event, 1U << round);
+    const uint64_t before = counted(cpu);
+    came = came && RaiseOnce(index, event, 2U << round) && counted(cpu) == before + 1;
+  }
+  Unlisten(index);
   ::close(event);
   return came;
 }

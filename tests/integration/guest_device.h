@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 namespace hull::integration {
 
@@ -24,6 +25,18 @@ bool WaitFor(Ready ready) {
   for (int i = 0; i < 500 && !ready(); ++i) ::usleep(10'000);
   return ready();
 }
+
+size_t Cpus();
+
+// A line of /proc/interrupts.
+struct InterruptLine {
+  std::string number;            // of the interrupt
+  std::vector<uint64_t> counts;  // by CPU
+  std::string rest;              // its kind, and whose it is
+
+  bool Names(const std::string& text) const { return rest.find(text) != std::string::npos; }
+};
+std::vector<InterruptLine> Interrupts();
 
 // Where a page of this process is in the guest's memory; 0 when the kernel does not say.
 uint64_t PhysicalAddress(const void* page);
@@ -51,12 +64,19 @@ class Edu {
   bool Map(void* page, uint64_t device_address) const;
   // Waits for three interrupts of the kind (VFIO_PCI_INTX_IRQ_INDEX, ...), asking for each.
   bool Interrupt(uint32_t index) const;
+  // The same on every CPU in turn, to which the interrupt is moved: whether it comes there, and no
+  // more often than it is asked for.
+  bool InterruptEveryCpu(uint32_t index) const;
 
   // Whoever uses more than 2 KiB of it ends QEMU 7.2.
   static constexpr uint64_t kBuffer = 0x40000;
   static constexpr uint64_t kBufferBytes = 2048;
 
  private:
+  bool Listen(uint32_t index, int event) const;
+  void Unlisten(uint32_t index) const;
+  bool RaiseOnce(uint32_t index, int event, uint32_t bits) const;
+
   int container_ = -1;
   int group_ = -1;
   int fd_ = -1;

@@ -2,6 +2,7 @@
 // line about each thing tried ("edu dma ok"), and switches the machine off.
 #include <fcntl.h>
 #include <linux/vfio.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
@@ -13,7 +14,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <string>
 
 #include "tests/integration/guest_device.h"
@@ -22,6 +22,14 @@ namespace hull::integration {
 namespace {
 
 constexpr uint64_t kPage = kPageBytes;
+
+// This thread goes on on that CPU.
+void GoTo(size_t cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  ::sched_setaffinity(0, sizeof(set), &set);
+}
 
 // --- A disk: the first block says what is there, the block after the last gets a copy. -----------
 void TryNvme() {
@@ -34,15 +42,23 @@ void TryNvme() {
   bool wrote = has_read;
   for (off_t i = 1; i <= 64 && wrote; ++i) wrote = ::pwrite(fd, buffer, kPage, i * 4096) == kPage;
   Say("nvme write", wrote && ::fsync(fd) == 0);
-  ::close(fd);
-  std::ifstream interrupts("/proc/interrupts");
-  uint64_t count = 0;
-  for (std::string line; std::getline(interrupts, line);) {
-    if (line.find("nvme0q1") != std::string::npos && line.find("MSI") != std::string::npos) {
-      count += std::strtoull(line.c_str() + line.find(':') + 1, nullptr, 10);
-    }
+  // Each CPU has a queue and a vector of its own (managed by the driver), and its interrupts.
+  for (size_t cpu = 0; cpu < Cpus(); ++cpu) {
+    GoTo(cpu);
+    for (off_t i = 0; i < 64 && wrote; ++i) wrote = ::pread(fd, buffer, kPage, i * 4096) == kPage;
   }
-  Say("nvme interrupts", count >= 64, std::to_string(count));
+  ::close(fd);
+  for (size_t cpu = 0; cpu < Cpus(); ++cpu) {
+    const std::string queue = "nvme0q" + std::to_string(cpu + 1);
+    uint64_t here = 0;
+    uint64_t elsewhere = 0;
+    for (const InterruptLine& line : Interrupts()) {
+      if (!line.Names(queue) || !line.Names("MSI")) continue;
+      for (size_t i = 0; i < Cpus(); ++i) (i == cpu ? here : elsewhere) += line.counts[i];
+    }
+    Say("nvme interrupts " + std::to_string(cpu), wrote && here >= 64 && elsewhere == 0,
+        std::to_string(here) + " " + std::to_string(elsewhere));
+  }
 }
 
 // --- edu: QEMU's teaching device.
@@ -53,9 +69,9 @@ void TryEdu(const std::string& address) {
   Say("edu identity", (edu.Get(0) & 0xffff) == 0x00ed);
   edu.Set(0x08, 5);
   Say("edu factorial", WaitFor([&] { return (edu.Get(0x20) & 1) == 0; }) && edu.Get(0x08) == 120);
-  Say("edu intx", edu.Interrupt(VFIO_PCI_INTX_IRQ_INDEX));
-  Say("edu msi", edu.Interrupt(VFIO_PCI_MSI_IRQ_INDEX));
-  Say("edu intx again", edu.Interrupt(VFIO_PCI_INTX_IRQ_INDEX));
+  Say("edu intx", edu.InterruptEveryCpu(VFIO_PCI_INTX_IRQ_INDEX));
+  Say("edu msi", edu.InterruptEveryCpu(VFIO_PCI_MSI_IRQ_INDEX));
+  Say("edu intx again", edu.InterruptEveryCpu(VFIO_PCI_INTX_IRQ_INDEX));
   constexpr uint64_t kBuffer = Edu::kBuffer;
   constexpr uint64_t kBytes = Edu::kBufferBytes;
   auto* const page =

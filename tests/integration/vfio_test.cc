@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -73,24 +74,33 @@ class VfioTest : public testing::Test {
     ASSERT_NE(ended.out.find("vfio-pci"), std::string::npos) << ended;
   }
 
-  Ended Run(const std::vector<std::string>& devices, const std::string& words = "",
-            const std::string& shell = "") {
+  // What a machine has beside its devices, and what is done with it.
+  struct Machine {
+    std::string words = {};  // of the kernel's command line
+    std::string shell = {};  // while it runs, as $vmm
+    uint32_t cpus = 1;
+    uint64_t memory_bytes = 128ULL << 20U;
+    std::string prefix = {};  // of the command
+  };
+
+  Ended Run(const std::vector<std::string>& devices) { return Run(devices, Machine{}); }
+  Ended Run(const std::vector<std::string>& devices, const Machine& machine) {
     std::string list;
     for (const std::string& device : devices) {
       list += (list.empty() ? "" : ",") + std::string(R"({"id":"d)") + std::to_string(list.size()) +
               R"(","device":")" + device + "\"}";
     }
     std::ofstream(directory_ + "/vm.json")
-        << R"({"version":1,"name":"t","cpus":1,"memory_bytes":134217728,"kernel":{"path":"kernel",)"
+        << R"({"version":1,"name":"t","cpus":)" << machine.cpus << R"(,"memory_bytes":)"
+        << machine.memory_bytes << R"(,"kernel":{"path":"kernel",)"
         << R"("command_line":"quiet console=hvc0 root=/dev/pmem0 rootfstype=erofs rootflags=dax=always )"
-        << "ro rootwait=5 init=/init tsc=reliable noreplace-smp " << words << "\"},"
+        << "ro rootwait=5 init=/init tsc=reliable noreplace-smp " << machine.words << "\"},"
         << R"("pmem":[{"id":"root","path":"root.erofs"}],)"
         << (list.empty() ? "" : R"("vfio":[)" + list + "],")
-        << R"("console":{"log":"console.log"}})";
-    return Shell("cd " + directory_ +
-                     "; rm -f console.log; hull-vmm --config vm.json --status-fd 3 3> status & "
-                     "vmm=$!\n" +
-                     shell + "\nwait $vmm; code=$?; cat console.log status; exit $code",
+        << R"("console":{"log":"console.log"},"control":{"path":"control"}})";
+    return Shell("cd " + directory_ + "; rm -f console.log; " + machine.prefix +
+                     " hull-vmm --config vm.json --status-fd 3 3> status & vmm=$!\n" +
+                     machine.shell + "\nwait $vmm; code=$?; cat console.log status; exit $code",
                  {.limit = std::chrono::seconds(90)});
   }
   static bool Says(const Ended& ended, const std::string& text) {
@@ -134,7 +144,7 @@ TEST_F(VfioTest, NvmeReadsWritesAndInterruptsAndIsTheHostsAgainAfterwards) {
   EXPECT_EQ(ended.exit_code, 0) << ended;
   EXPECT_TRUE(Says(ended, "RESULT nvme read ok " + before)) << ended;
   EXPECT_TRUE(Says(ended, "RESULT nvme write ok")) << ended;
-  EXPECT_TRUE(Says(ended, "RESULT nvme interrupts ok")) << ended;
+  EXPECT_TRUE(Says(ended, "RESULT nvme interrupts 0 ok")) << ended;
   const Ended after = Shell("address=" + disks[0] + R"(
 cd /sys/bus/pci/devices/$address; echo $address > driver/unbind; echo > driver_override
 echo $address > /sys/bus/pci/drivers_probe
@@ -185,6 +195,68 @@ TEST_F(VfioTest, TransactionsBeyondTheGuestsMemoryAreFaultsOfTheIommu) {
   EXPECT_EQ(faults, 2U) << log;
 }
 
+TEST_F(VfioTest, InterruptsComeToTheVirtualCpuThatTheyAreFor) {
+  std::vector<std::string> devices = Find(kNvme);
+  ASSERT_FALSE(devices.empty()) << "the lab has no NVMe disk";
+  const auto edu = Find(kEdu);
+  ASSERT_FALSE(edu.empty()) << "the lab has no edu";
+  devices.push_back(edu[0]);
+  for (const std::string& device : devices) Bind(device);
+  const Ended ended = Run(devices, {.cpus = 2});
+  EXPECT_EQ(ended.exit_code, 0) << ended;
+  for (const char* const part : {"nvme interrupts 0", "nvme interrupts 1", "edu intx", "edu msi",
+                                 "edu intx again", "edu dma"}) {
+    EXPECT_TRUE(Says(ended, std::string("RESULT ") + part + " ok")) << part << ended;
+  }
+}
+
+TEST_F(VfioTest, PinningIsToldAndCanBeEnded) {
+  const auto devices = Find(kEdu);
+  ASSERT_FALSE(devices.empty()) << "the lab has no edu";
+  Bind(devices[0]);
+  // Each takes far longer than a second to pin here.
+  const uint64_t memory_bytes = 1ULL << 30U;
+  const std::string wait = "until grep -q pinning status; do sleep 0.05; done\n";
+  std::ofstream(directory_ + "/ask.py") << R"(import json, socket, sys
+connection = socket.socket(socket.AF_UNIX)
+connection.connect("control")
+lines = connection.makefile("rw")
+for number, method in enumerate(sys.argv[1:], 1):
+    lines.write(json.dumps({"id": number, "method": method}) + "\n")
+    lines.flush()
+    print(lines.readline())
+)";
+  const std::array<std::pair<std::string, std::string>, 3> ways = {
+      {{"kill $vmm", "killed by SIGTERM"},
+       {"python3 ask.py state kill", "killed by request"},
+       {"python3 ask.py stop", "stopped by request before it had started"}}};
+  for (const auto& [command, words] : ways) {
+    SCOPED_TRACE(command);
+    const Ended ended = Run({devices[0]}, {.shell = wait + command, .memory_bytes = memory_bytes});
+    EXPECT_EQ(ended.exit_code, 20) << ended;
+    EXPECT_TRUE(Says(ended, R"({"event":"pinning","done_bytes":)")) << ended;
+    EXPECT_FALSE(Says(ended, R"("event":"started")")) << ended;
+    EXPECT_TRUE(Says(ended, words)) << ended;
+    if (words == "killed by request") {
+      EXPECT_TRUE(Says(ended, R"("state":"starting")")) << ended;
+    }
+  }
+}
+
+TEST_F(VfioTest, MemoryThatCannotBePinnedIsRefusedWithFigures) {
+  const auto devices = Find(kEdu);
+  ASSERT_FALSE(devices.empty()) << "the lab has no edu";
+  Bind(devices[0]);
+  const Ended limited =
+      Run({devices[0]}, {.prefix = "prlimit --memlock=8388608 setpriv --bounding-set -ipc_lock"});
+  EXPECT_EQ(limited.exit_code, 24) << limited;
+  EXPECT_TRUE(Says(limited, "and this process may lock 8 MiB (RLIMIT_MEMLOCK)")) << limited;
+  EXPECT_TRUE(Says(limited, "ulimit -l")) << limited;
+  const Ended large = Run({devices[0]}, {.memory_bytes = 64ULL << 30U});
+  EXPECT_EQ(large.exit_code, 24) << large;
+  EXPECT_TRUE(Says(large, "are to be pinned for its devices, and the host has ")) << large;
+}
+
 TEST_F(VfioTest, LargeRegionsAndSeveralDevicesAtOnce) {
   std::vector<std::string> devices = Find(kMemory);
   ASSERT_FALSE(devices.empty()) << "the lab has no ivshmem";
@@ -212,9 +284,9 @@ TEST_F(VfioTest, DeviceOfAnotherVmIsRefused) {
   const auto devices = Find(kEdu);
   ASSERT_FALSE(devices.empty()) << "the lab has no edu";
   Bind(devices[0]);
-  const Ended ended = Run({devices[0]}, "linger", R"(
+  const Ended ended = Run({devices[0]}, {.words = "linger", .shell = R"(
 until grep -q 'RESULT end' console.log 2> /dev/null; do sleep 0.2; done
-hull-vmm --config vm.json 2>&1; echo "second $?"; kill $vmm)");
+hull-vmm --config vm.json 2>&1; echo "second $?"; kill $vmm)"});
   EXPECT_TRUE(Says(ended, "second 24")) << ended;
   EXPECT_TRUE(Says(ended, "another VM or program has a device of this group")) << ended;
   EXPECT_EQ(ended.exit_code, 20) << ended;
@@ -225,10 +297,11 @@ TEST_F(VfioTest, DeviceThatTheHostWantsBackEndsTheVm) {
   ASSERT_FALSE(devices.empty()) << "the lab has no edu";
   Bind(devices[0]);
   const Ended ended =
-      Run({devices[0]}, "linger",
-          "until grep -q 'RESULT end' console.log 2> /dev/null; do sleep 0.2; done\n"
-          "echo " +
-              devices[0] + " > /sys/bus/pci/drivers/vfio-pci/unbind");
+      Run({devices[0]},
+          {.words = "linger",
+           .shell = "until grep -q 'RESULT end' console.log 2> /dev/null; do sleep 0.2; done\n"
+                    "echo " +
+                    devices[0] + " > /sys/bus/pci/drivers/vfio-pci/unbind"});
   EXPECT_EQ(ended.exit_code, 23) << ended;
   EXPECT_TRUE(Says(ended, "is wanted back by the host")) << ended;
 }
