@@ -18,6 +18,7 @@ namespace {
 
 constexpr const char kNvme[] = "0x1b36 0x0010";
 constexpr const char kEdu[] = "0x1234 0x11e8";
+constexpr const char kRandom[] = "0x1af4 0x1044";  // behind a port, with AER
 constexpr const char kMemory[] = "0x1af4 0x1110";
 
 // Linux, drivers/iommu/intel/dmar.c: dmar_fault (DEFAULT_RATELIMIT_INTERVAL).
@@ -304,6 +305,26 @@ TEST_F(VfioTest, DeviceThatTheHostWantsBackEndsTheVm) {
                     devices[0] + " > /sys/bus/pci/drivers/vfio-pci/unbind"});
   EXPECT_EQ(ended.exit_code, 23) << ended;
   EXPECT_TRUE(Says(ended, "is wanted back by the host")) << ended;
+}
+
+TEST_F(VfioTest, FatalErrorOfADeviceEndsTheVmWithAMessage) {
+  if (!HasIntelIommu())
+    GTEST_SKIP() << "QEMU's AMD IOMMU has nothing to do with what is behind ports";
+  const auto devices = Find(kRandom);
+  ASSERT_FALSE(devices.empty()) << "the lab has no such virtio-rng";
+  Bind(devices[0]);
+  // A Data Link Protocol Error (PCI Express Base Specification 5.0, 6.2.7), which is fatal.
+  const Ended ended = Run(
+      {devices[0]},
+      {.words = "linger",
+       .shell =
+           "for i in $(seq 150); do grep -q 'RESULT end' console.log && break; sleep 0.2; done\n"
+           "port=$(grep -l lab.monitor /sys/class/virtio-ports/*/name)\n"
+           "echo 'pcie_aer_inject_error failing DLP' > /dev/$(basename ${port%/name})\n"
+           "for i in $(seq 150); do grep -q ended status && break; sleep 0.2; done; kill $vmm"});
+  EXPECT_EQ(ended.exit_code, 23) << ended << KernelLog();
+  EXPECT_TRUE(Says(ended, devices[0] + " reported an error that it cannot recover from")) << ended;
+  EXPECT_TRUE(KernelSays("AER: ")) << KernelLog();
 }
 
 TEST_F(VfioTest, StartsAndKillsInARowLeaveNothingBehind) {

@@ -22,6 +22,12 @@ constexpr uint32_t kPassedCommand =
 // ... and these always, so that a mapping of its memory never points to nothing.
 constexpr uint32_t kForcedCommand = PCI_COMMAND_IO | PCI_COMMAND_MEMORY;
 
+// What makes the device tell the host of its errors: stays on where the host had it on, since they
+// are the host's affair.
+constexpr uint32_t kErrorCommand = PCI_COMMAND_PARITY | PCI_COMMAND_SERR;
+constexpr uint32_t kErrorControl =
+    PCI_EXP_DEVCTL_CERE | PCI_EXP_DEVCTL_NFERE | PCI_EXP_DEVCTL_FERE | PCI_EXP_DEVCTL_URRE;
+
 uint64_t PageDown(uint64_t value) {
   return value & ~(kPageBytes - 1);
 }
@@ -85,7 +91,11 @@ Passthrough::~Passthrough() {
 Status Passthrough::Activate(GuestInterrupts& guest, bool use_line,
                              Interrupts::OnFailure on_failure) {
   pci::ConfigSpace& space = config_.space();
-  device_.WriteConfig(PCI_COMMAND, 2, kForcedCommand);
+  forced_command_ = kForcedCommand | (device_.ReadConfig(PCI_COMMAND, 2) & kErrorCommand);
+  if (const auto control = config_.express_control()) {
+    kept_control_ = device_.ReadConfig(*control, 2) & kErrorControl;
+  }
+  device_.WriteConfig(PCI_COMMAND, 2, forced_command_);
   space.Set(PCI_COMMAND, 2, 0);
   if (!use_line) space.Set(PCI_INTERRUPT_PIN, 1, 0);
   for (const pci::Bar& bar : config_.bars()) {
@@ -184,7 +194,7 @@ void Passthrough::Stop() {
   stopped_ = true;
   if (interrupts_) interrupts_->Stop();
   // First of all no more transactions: what the reset makes of the device is its own affair.
-  device_.WriteConfig(PCI_COMMAND, 2, kForcedCommand | PCI_COMMAND_INTX_DISABLE);
+  device_.WriteConfig(PCI_COMMAND, 2, forced_command_ | PCI_COMMAND_INTX_DISABLE);
   if (error_fd_.valid()) device_.Silence(kErrors);
   if (request_fd_.valid()) device_.Silence(kRequests);
   if (!device_.can_reset()) return;
@@ -217,6 +227,11 @@ void Passthrough::WriteConfig(uint32_t offset, size_t size_bytes, uint32_t value
   const std::lock_guard lock(mutex_);
   if (stopped_) return;
   config_.space().Write(offset, size_bytes, value);
+  // The bits are in the register's lower byte.
+  if (const auto control = config_.express_control();
+      control && *control >= offset && *control - offset < size_bytes) {
+    value |= kept_control_ << (8 * (*control - offset));
+  }
   // Runs of bytes that are the device's, each in one piece.
   const uint32_t device_bytes = config_.DeviceBytes(offset, size_bytes);
   for (uint32_t i = 0; i < size_bytes;) {
@@ -236,7 +251,7 @@ void Passthrough::AfterWrite(uint32_t offset, size_t size_bytes) {
   pci::ConfigSpace& space = config_.space();
   if (pci::Touches(offset, size_bytes, PCI_COMMAND, 2)) {
     const uint32_t command = space.Read(PCI_COMMAND, 2);
-    device_.WriteConfig(PCI_COMMAND, 2, (command & kPassedCommand) | kForcedCommand);
+    device_.WriteConfig(PCI_COMMAND, 2, (command & kPassedCommand) | forced_command_);
   }
   for (const pci::Bar& bar : config_.bars()) {
     pci::BarRegisters::AfterWrite(bar, space, offset, size_bytes);

@@ -95,6 +95,8 @@ class Passthrough final : public pci::Function {
   std::vector<std::unique_ptr<RegionTrap>> traps_;
   UniqueFd error_fd_;
   UniqueFd request_fd_;
+  uint32_t forced_command_ = 0;  // of its command register, whatever the guest sets
+  uint32_t kept_control_ = 0;    // the same of its PCI Express device control
   bool stopped_ = false;
   std::atomic<uint64_t> config_accesses_ = 0;
   std::atomic<uint64_t> region_accesses_ = 0;

@@ -99,6 +99,24 @@ TEST_F(PassthroughTest, ExpressDeviceIsAnEndpointOfTheRootComplexWithoutALink) {
   EXPECT_EQ(device().Get(kExpress + PCI_EXP_LNKCTL, 2), 0U);
 }
 
+TEST_F(PassthroughTest, DeviceGoesOnToReportItsErrorsWhereTheHostHadThatOn) {
+  FakeVfioDevice shape = FakeVfio::Nvme();
+  shape.Set(PCI_COMMAND, PCI_COMMAND_SERR | PCI_COMMAND_MASTER, 2);
+  shape.Set(kExpress + PCI_EXP_DEVCTL, PCI_EXP_DEVCTL_FERE | PCI_EXP_DEVCTL_NFERE, 2);
+  Make(std::move(shape));
+  constexpr uint32_t kCommand = PCI_COMMAND_SERR | PCI_COMMAND_MEMORY | PCI_COMMAND_IO;
+  EXPECT_EQ(device().Get(PCI_COMMAND, 2), kCommand);
+  Write(PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+  EXPECT_EQ(Read(PCI_COMMAND, 2), uint32_t{PCI_COMMAND_MASTER});
+  EXPECT_EQ(device().Get(PCI_COMMAND, 2), kCommand | PCI_COMMAND_MASTER);
+  for (const size_t size_bytes : {1U, 2U, 4U}) {
+    Write(kExpress + PCI_EXP_DEVCTL, size_bytes, 0x10);
+    EXPECT_EQ(device().Get(kExpress + PCI_EXP_DEVCTL, 2), 0x16U) << size_bytes;
+  }
+  Write(kExpress + PCI_EXP_DEVCTL + 1, 1, 0x20);
+  EXPECT_EQ(device().Get(kExpress + PCI_EXP_DEVCTL, 2), 0x2016U);
+}
+
 TEST_F(PassthroughTest, DeviceDecodesMemoryWhateverTheGuestSays) {
   Make();
   EXPECT_EQ(Read(PCI_COMMAND, 2), 0U);

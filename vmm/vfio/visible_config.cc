@@ -143,6 +143,7 @@ uint32_t VisibleConfig::AddExpress(const Device& device, uint32_t offset) {
   space_.Set(offset + PCI_EXP_FLAGS, 2, flags);
   // Device capabilities, control and status.
   Pass(offset + PCI_EXP_DEVCAP, 8);
+  express_control_ = offset + PCI_EXP_DEVCTL;
   if (is_version_2) Pass(offset + PCI_EXP_DEVCAP2, 8);
   return is_version_2 ? kExpressVersion2Bytes : kExpressVersion1Bytes;
 }

@@ -34,6 +34,9 @@ class VisibleConfig {
   bool has_line() const { return has_line_; }
   const std::optional<pci::MsiCapability::Shape>& msi() const { return msi_; }
   const std::optional<pci::MsixCapability::Shape>& msix() const { return msix_; }
+  // Where the register is that says what errors a PCI Express device reports (and more); nullopt
+  // when it is none.
+  std::optional<uint32_t> express_control() const { return express_control_; }
   // hull's registers.
   pci::ConfigSpace& space() { return space_; }
 
@@ -60,6 +63,7 @@ class VisibleConfig {
   bool has_line_ = false;
   std::optional<pci::MsiCapability::Shape> msi_;
   std::optional<pci::MsixCapability::Shape> msix_;
+  std::optional<uint32_t> express_control_;
 };
 
 }  // namespace hull::vfio

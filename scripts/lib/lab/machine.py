@@ -83,8 +83,8 @@ def _escape(path: str) -> str:
 
 
 def _device_options(specification: str) -> list[str]:
-    """`-device`'s value, or with the word `drive:`, `object:`, `netdev:` or `chardev:` before it, that option's."""
-    match = re.match(r"^(drive|object|netdev|chardev|device|blockdev):(.+)$", specification)
+    """`-device`'s value, or with the word `drive:`, `object:`, `netdev:`, `chardev:` or `mon:` before it, that option's."""
+    match = re.match(r"^(drive|object|netdev|chardev|device|blockdev|mon):(.+)$", specification)
     if match:
         return ["-" + match.group(1), match.group(2)]
     return ["-device", specification]
