@@ -16,6 +16,11 @@
 //
 // The files of an image archive on standard output, framed (images/import/archive_split.h); errors
 // as above.
+//
+//   hull-import pack LIMIT-BYTES LIMIT-ENTRIES {one|all PATH}... 3>image
+//
+// Files and directories of this host (images/import/pack_files.h; "all": with what is mounted
+// below) as "/0", "/1", ... of an EROFS file. Errors as above.
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -26,9 +31,11 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "images/import/archive_split.h"
 #include "images/import/confine.h"
+#include "images/import/pack_files.h"
 #include "images/import/recipe.h"
 #include "images/import/tar_layer.h"
 #include "vmm/base/escape.h"
@@ -102,6 +109,16 @@ Status Split(const SplitLimits& limits) {
   return SplitArchive(STDIN_FILENO, STDOUT_FILENO, limits);
 }
 
+// The one mode that reads the host's own files, so there is nothing to be kept away from them; and
+// nothing in it reads what they say.
+Status Pack(const PackLimits& limits, std::span<char* const> words) {
+  std::vector<PackSource> sources;
+  for (size_t i = 0; i + 1 < words.size(); i += 2) {
+    sources.push_back({words[i + 1], std::string_view(words[i]) == "all"});
+  }
+  return PackFiles(sources, kImageFd, limits);
+}
+
 // Memory is the one thing whose end the standard library reports by an exception.
 void OutOfMemory() {
   constexpr std::string_view kText = "error 8 12 the layer needs more memory than there is\nend\n";
@@ -121,6 +138,11 @@ int main(int argc, char** argv) {
       ParseNumber(argv[3], split.entries)) {
     return EndWith(Split(split));
   }
+  PackLimits pack;
+  if (mode == "pack" && argc >= 6 && argc % 2 == 0 && ParseNumber(argv[2], pack.bytes) &&
+      ParseNumber(argv[3], pack.entries)) {
+    return EndWith(Pack(pack, std::span(argv, static_cast<size_t>(argc)).subspan(4)));
+  }
   TarLimits limits;
   if (argc == 3 && ParseNumber(argv[1], limits.bytes) && ParseNumber(argv[2], limits.entries))
     return Convert(limits);
@@ -128,6 +150,7 @@ int main(int argc, char** argv) {
       "usage: hull-import LIMIT-BYTES LIMIT-ENTRIES <BLOB 3>IMAGE 4>RECIPE\n"
       "       hull-import rebuild <RECIPE 3<IMAGE\n"
       "       hull-import split LIMIT-BYTES LIMIT-ENTRIES <ARCHIVE\n"
+      "       hull-import pack LIMIT-BYTES LIMIT-ENTRIES {one|all PATH}... 3>IMAGE\n"
       "(hull starts it)\n",
       stderr);
   return 2;

@@ -20,15 +20,6 @@
 namespace hull::images {
 namespace {
 
-std::string DefaultImporter() {
-  if (const char* value = std::getenv("HULL_IMPORT"); value != nullptr && *value != '\0')
-    return value;
-  std::array<char, PATH_MAX> path{};
-  const ssize_t length = ::readlink("/proc/self/exe", path.data(), path.size());
-  const std::string_view self(path.data(), length > 0 ? static_cast<size_t>(length) : 0);
-  return std::string(self.substr(0, self.rfind('/') + 1)) + "hull-import";
-}
-
 // The image with its configuration and layers; `names` and digests come from the table.
 Result<Image> LoadImage(const StorePaths& paths, const ImageRecord& record,
                         const NameTable& names) {
@@ -60,13 +51,22 @@ Result<Image> LoadImage(const StorePaths& paths, const ImageRecord& record,
 
 }  // namespace
 
+std::string ImporterProgram() {
+  if (const char* value = std::getenv("HULL_IMPORT"); value != nullptr && *value != '\0')
+    return value;
+  std::array<char, PATH_MAX> path{};
+  const ssize_t length = ::readlink("/proc/self/exe", path.data(), path.size());
+  const std::string_view self(path.data(), length > 0 ? static_cast<size_t>(length) : 0);
+  return std::string(self.substr(0, self.rfind('/') + 1)) + "hull-import";
+}
+
 Store::Store(std::string root, std::string importer)
     : root_(std::move(root)), importer_(std::move(importer)) {}
 
 Result<Store> Store::Open(std::string root, std::string importer) {
   if (root.empty()) return Fail(ErrorCode::kInvalidArgument, "the store has no directory");
   return Store(std::move(root) + "/images",
-               importer.empty() ? DefaultImporter() : std::move(importer));
+               importer.empty() ? ImporterProgram() : std::move(importer));
 }
 
 Result<Image> Store::Resolve(std::string_view name_or_id) const {

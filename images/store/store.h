@@ -132,10 +132,13 @@ struct PruneOptions {
   std::function<bool(const Image&)> matches;
 };
 
+// hull-import: HULL_IMPORT, or beside the running executable.
+std::string ImporterProgram();
+
 class Store {
  public:
   // `root` is hull's directory (/var/lib/hull). What is missing in it is made by the first Pull.
-  // `importer`: the hull-import program; empty: beside the running executable, or HULL_IMPORT.
+  // `importer`: the hull-import program; empty: ImporterProgram().
   static Result<Store> Open(std::string root, std::string importer = "");
 
   // By name ("busybox", "busybox:1.36", "registry:5000/a/b@sha256:..."), by image id or by a unique
