@@ -130,6 +130,7 @@ struct ContainerOptions {
   IpcMode ipc = IpcMode::kPrivate;
   std::vector<TmpfsMount> tmpfs = {};
   SecurityOptions security = {};
+  DeviceOptions devices = {};
   LimitOptions limits = {};
   StorageOptions storage = {};
   LayerTransport layer_transport = LayerTransport::kAutomatic;

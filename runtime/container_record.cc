@@ -57,6 +57,29 @@ json::object ToJson(const MachineOptions& machine) {
   };
 }
 
+json::object ToJson(const DeviceOptions& devices) {
+  return {{"devices", ToJson(devices.devices)},
+          {"gpus", ToJson(devices.gpus)},
+          {"modules", ToJson(devices.modules)}};
+}
+
+json::array ToJson(const std::vector<PassedFunction>& functions) {
+  json::array array;
+  for (const PassedFunction& function : functions) {
+    array.push_back(json::object{
+        {"address", function.address},
+        {"iommu_group", function.iommu_group},
+        {"vendor", function.vendor},
+        {"device", function.device},
+        {"guest_address", function.guest_address},
+        {"driver", function.driver},
+        {"nodes", ToJson(function.nodes)},
+        {"interfaces", ToJson(function.interfaces)},
+    });
+  }
+  return array;
+}
+
 json::object ToJson(const LogOptions& log) {
   return {{"max_bytes", log.max_bytes}, {"max_files", log.max_files}, {"disabled", log.disabled}};
 }
@@ -114,11 +137,16 @@ class Reader {
     }
     return texts;
   }
-  Reader Object(std::string_view name) {
-    static const json::object kNone;
+  Reader Object(std::string_view name) { return Of(Find(name)); }
+  std::vector<Reader> Objects(std::string_view name) {
+    std::vector<Reader> readers;
     const json::value* value = Find(name);
-    if (value == nullptr || !value->is_object()) good_ = false;
-    return {value != nullptr && value->is_object() ? value->get_object() : kNone, good_};
+    if (value == nullptr || !value->is_array()) {
+      good_ = false;
+      return readers;
+    }
+    for (const json::value& entry : value->get_array()) readers.push_back(Of(&entry));
+    return readers;
   }
   // One of `names`, by its place.
   template <typename Enum>
@@ -131,6 +159,11 @@ class Reader {
   const json::object& object() const { return object_; }
 
  private:
+  Reader Of(const json::value* value) {
+    static const json::object kNone;
+    if (value == nullptr || !value->is_object()) good_ = false;
+    return {value != nullptr && value->is_object() ? value->get_object() : kNone, good_};
+  }
   const json::value* Find(std::string_view name) {
     const json::value* value = object_.if_contains(View(name));
     if (value == nullptr) good_ = false;
@@ -163,6 +196,23 @@ MachineOptions ReadMachine(Reader from) {
   machine.layer_files = from.Texts("layer_files");
   machine.debug = from.Bool("debug");
   return machine;
+}
+
+DeviceOptions ReadDevices(Reader from) {
+  return {from.Texts("devices"), from.Texts("gpus"), from.Texts("modules")};
+}
+
+PassedFunction ReadPassed(Reader from) {
+  PassedFunction function;
+  function.address = from.Text("address");
+  function.iommu_group = from.Integer<uint32_t>("iommu_group");
+  function.vendor = from.Integer<uint16_t>("vendor");
+  function.device = from.Integer<uint16_t>("device");
+  function.guest_address = from.Text("guest_address");
+  function.driver = from.Text("driver");
+  function.nodes = from.Texts("nodes");
+  function.interfaces = from.Texts("interfaces");
+  return function;
 }
 
 LogOptions ReadLog(Reader from) {
@@ -203,6 +253,8 @@ std::string WriteContainerRecord(const ContainerRecord& record) {
       {"state", ToJson(record.state)},
       {"process", ToJson(record.process)},
       {"machine", ToJson(record.machine)},
+      {"devices", ToJson(record.devices)},
+      {"passed", ToJson(record.passed)},
       {"log", ToJson(record.log)},
       {"labels", ToJson(record.labels)},
       {"shown", record.shown},
@@ -232,10 +284,16 @@ Result<ContainerRecord> ParseContainerRecord(std::string_view text) {
   record.state = ReadState(reader.Object("state"));
   record.process = ReadProcess(reader.Object("process"));
   record.machine = ReadMachine(reader.Object("machine"));
+  if (version > kOldestContainerRecordVersion) {
+    record.devices = ReadDevices(reader.Object("devices"));
+    for (const Reader& function : reader.Objects("passed")) {
+      record.passed.push_back(ReadPassed(function));
+    }
+  }
   record.log = ReadLog(reader.Object("log"));
   record.labels = reader.Texts("labels");
   record.shown = reader.Object("shown").object();
-  if (!good || version != kContainerRecordVersion) {
+  if (!good || version < kOldestContainerRecordVersion) {
     return Fail(ErrorCode::kCorrupt, "not a container's record");
   }
   return record;

@@ -18,7 +18,9 @@
 
 namespace hull {
 
-inline constexpr uint64_t kContainerRecordVersion = 2;
+// 3: devices. Records of version 2 are read as having none.
+inline constexpr uint64_t kContainerRecordVersion = 3;
+inline constexpr uint64_t kOldestContainerRecordVersion = 2;
 
 // Docker's words for them are the same, in small letters.
 enum class ContainerStatus { kCreated, kRunning, kPaused, kExited };
@@ -54,6 +56,36 @@ struct MachineOptions {
   bool debug = false;
 
   bool operator==(const MachineOptions&) const = default;
+};
+
+// Annotation that names kernel modules, separated by commas.
+inline constexpr std::string_view kModulesAnnotation = "hull.modules";
+
+// Devices of the host's that were asked for, as the user wrote them: what they are is found at each
+// start, for devices move.
+struct DeviceOptions {
+  std::vector<std::string> devices = {};  // of each --device
+  std::vector<std::string> gpus = {};     // of each --gpus
+  // Kernel modules out of the container's own root that are loaded for them (kModulesAnnotation).
+  std::vector<std::string> modules = {};
+
+  bool Any() const { return !devices.empty() || !gpus.empty(); }
+  bool operator==(const DeviceOptions&) const = default;
+};
+
+// A PCI function of the host's that the container has, or had when it last ran.
+struct PassedFunction {
+  std::string address;  // on the host: "0000:01:00.0"
+  uint32_t iommu_group = 0;
+  uint16_t vendor = 0;
+  uint16_t device = 0;
+  std::string guest_address;  // on the guest's bus: "0000:00:01.0"
+  // As the guest told, made fit for a terminal; empty until it has.
+  std::string driver;
+  std::vector<std::string> nodes;       // "/dev/nvme0n1"
+  std::vector<std::string> interfaces;  // "eth0"
+
+  bool operator==(const PassedFunction&) const = default;
 };
 
 // What the first process needs beside config.json.
@@ -99,6 +131,9 @@ struct ContainerRecord {
   bool remove_at_exit = false;
   ProcessOptions process;
   MachineOptions machine;
+  DeviceOptions devices;
+  // Written before its machine is started: while its run directory is locked, these are its own.
+  std::vector<PassedFunction> passed;
   LogOptions log;
   std::vector<std::string> labels;  // "name=value", sorted, one for each name
   // All that was asked for, in the shape of docker's inspect: {"Config":{...},"HostConfig":{...}}.

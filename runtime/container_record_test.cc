@@ -18,6 +18,9 @@ ContainerRecord Full() {
   record.remove_at_exit = true;
   record.process = {true, true, "1:2", {"audio"}, {"sh", "-c", "x y"}, "SIGINT", -1};
   record.machine = {2, 1ULL << 40, {StorageKind::kTmpfs, 7}, LayerTransport::kBlock, {"l"}, true};
+  record.devices = {{"pci=01:00.0"}, {"all"}, {"bochs"}};
+  record.passed = {{"0000:01:00.0", 7, 0x8086, 0x10d3, "0000:00:01.0", "e1000e", {}, {"eth0"}},
+                   {"0000:02:00.0", 8, 0x1b36, 0x0010, "0000:00:02.0", "nvme", {"/dev/nvme0"}, {}}};
   record.log = {5, 1, true};
   record.labels = {"a=b", "c="};
   record.shown["Config"] = {{"Image", "x"}};
@@ -36,6 +39,8 @@ TEST(ContainerRecord, ReadsBackWhatWasWritten) {
   EXPECT_EQ(read.remove_at_exit, record.remove_at_exit);
   EXPECT_EQ(read.process, record.process);
   EXPECT_EQ(read.machine, record.machine);
+  EXPECT_EQ(read.devices, record.devices);
+  EXPECT_EQ(read.passed, record.passed);
   EXPECT_EQ(read.log, record.log);
   EXPECT_EQ(read.labels, record.labels);
   EXPECT_EQ(boost::json::serialize(read.shown), boost::json::serialize(record.shown));
@@ -72,7 +77,21 @@ TEST(ContainerRecord, AMissingOrWrongFieldIsCorrupt) {
 }
 
 TEST(ContainerRecord, ANewerVersionIsUnsupported) {
-  EXPECT_EQ(ParseContainerRecord("{\"version\":3}").error().code(), ErrorCode::kUnsupported);
+  EXPECT_EQ(ParseContainerRecord("{\"version\":4}").error().code(), ErrorCode::kUnsupported);
+}
+
+TEST(ContainerRecord, OneOfTheVersionBeforeHasNoDevices) {
+  boost::json::object old = boost::json::parse(WriteContainerRecord(Full())).as_object();
+  old["version"] = 2;
+  old.erase("devices");
+  old.erase("passed");
+  const Result<ContainerRecord> read = ParseContainerRecord(boost::json::serialize(old));
+  ASSERT_TRUE(read) << read.error().ToString();
+  EXPECT_EQ(read->name, "n");
+  EXPECT_FALSE(read->devices.Any());
+  EXPECT_TRUE(read->passed.empty());
+  old["version"] = 1;
+  EXPECT_EQ(ParseContainerRecord(boost::json::serialize(old)).error().code(), ErrorCode::kCorrupt);
 }
 
 }  // namespace

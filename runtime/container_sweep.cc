@@ -35,6 +35,8 @@ Status Settle(const Containers& containers, const std::string& id, bool started)
   if (!lock) return Fail(lock.error());
   // Somebody may have started it again, or swept it, while we waited.
   if (IsLocked(containers.RunDirectoryPath(id))) return {};
+  // Of a start that was killed.
+  unlink(containers.HostFilesPath(id).c_str());
   Result<ContainerRecord> record = ReadRecord(containers.RecordPath(id));
   if (!record && record.error().code() != ErrorCode::kNotFound) return Fail(record.error());
   if (!record) return lock->RemoveDirectory();

@@ -113,6 +113,10 @@ class Containers {
 
   std::string Directory(std::string_view id) const { return layout_.ContainerDirectory(id); }
   std::string RecordPath(std::string_view id) const { return Directory(id) + "/container.json"; }
+  // While it starts: files of the host's for it (host_files.h).
+  std::string HostFilesPath(std::string_view id) const {
+    return Directory(id) + "/host-files.erofs";
+  }
   std::string ConfigPath(std::string_view id) const { return Directory(id) + "/config.json"; }
   std::string ScratchPath(std::string_view id) const { return Directory(id) + "/scratch.img"; }
   // The file that is being written; container_log.h.

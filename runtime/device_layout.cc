@@ -44,32 +44,38 @@ std::vector<LayerDevice> LayerDevices(const std::string& device, std::string_vie
 Result<DeviceLayout> MakeDeviceLayout(const std::string& guest_root,
                                       const std::vector<LayerFile>& layers,
                                       const std::string& scratch_path, uint64_t memory_bytes,
-                                      LayerTransport transport) {
+                                      LayerTransport transport,
+                                      const std::vector<LayerFile>& attachments) {
   if (layers.empty()) return Fail(ErrorCode::kInvalidArgument, "the image has no layers");
-  if (layers.size() > api::kMaxPartitions) {
+  if (layers.size() + attachments.size() > api::kMaxPartitions) {
     return Fail(ErrorCode::kInvalidArgument,
                 "the image has {} layers; a virtual machine shows at most {}", layers.size(),
-                api::kMaxPartitions);
+                api::kMaxPartitions - attachments.size());
   }
+  std::vector<LayerFile> files = layers;
+  files.insert(files.end(), attachments.begin(), attachments.end());
   DeviceLayout layout;
   api::PmemConfig root;
   root.id = "root";
   root.path = guest_root;
   layout.pmem.push_back(std::move(root));
-  if (UsePmem(layers, memory_bytes, transport)) {
+  if (UsePmem(files, memory_bytes, transport)) {
     api::PmemConfig device;
     device.id = "layers";
-    SetFiles(device, layers);
+    SetFiles(device, files);
     layout.pmem.push_back(std::move(device));
-    layout.layers = LayerDevices("/dev/pmem1", "p", layers.size(), true);
+    layout.layers = LayerDevices("/dev/pmem1", "p", files.size(), true);
   } else {
     api::BlockConfig device;
     device.id = "layers";
     device.read_only = true;
-    SetFiles(device, layers);
+    SetFiles(device, files);
     layout.block.push_back(std::move(device));
-    layout.layers = LayerDevices("/dev/vda", "", layers.size(), false);
+    layout.layers = LayerDevices("/dev/vda", "", files.size(), false);
   }
+  layout.attachments.assign(layout.layers.begin() + static_cast<ptrdiff_t>(layers.size()),
+                            layout.layers.end());
+  layout.layers.resize(layers.size());
   if (!scratch_path.empty()) {
     const auto letter = static_cast<char>(kFirstDisk + layout.block.size());
     layout.scratch_device = fmt::format("/dev/vd{}", letter);

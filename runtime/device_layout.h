@@ -35,14 +35,17 @@ struct DeviceLayout {
   std::vector<api::PmemConfig> pmem;  // [0] is the guest's own root
   std::vector<api::BlockConfig> block;
   std::vector<LayerDevice> layers;  // lowest first
-  std::string scratch_device;       // empty: no disk for the writable layer
+  std::vector<LayerDevice> attachments;
+  std::string scratch_device;  // empty: no disk for the writable layer
 };
 
-// `scratch_path`: the file of the writable layer's disk, empty for none. Errors: kInvalidArgument
-// without layers or with more than one device can show.
+// `scratch_path`: the file of the writable layer's disk, empty for none. `attachments`: further
+// read-only file systems, behind the layers on their device. Errors: kInvalidArgument without
+// layers or with more than one device can show.
 Result<DeviceLayout> MakeDeviceLayout(const std::string& guest_root,
                                       const std::vector<LayerFile>& layers,
                                       const std::string& scratch_path, uint64_t memory_bytes,
-                                      LayerTransport transport = LayerTransport::kAutomatic);
+                                      LayerTransport transport = LayerTransport::kAutomatic,
+                                      const std::vector<LayerFile>& attachments = {});
 
 }  // namespace hull

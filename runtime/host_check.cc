@@ -279,6 +279,11 @@ void HostChecks::Files() {
     const std::string& path;
     const char* variable;
   };
+  const bool has_pci_kernel = access(layout_.pci_kernel.c_str(), R_OK) == 0;
+  Add("kernel for devices", has_pci_kernel ? Grade::kOk : Grade::kOff,
+      has_pci_kernel ? layout_.pci_kernel : layout_.pci_kernel + " is not there",
+      has_pci_kernel ? ""
+                     : "scripts/build-kernel --profile pci builds it, to pass devices through");
   for (const Needed& file : {Needed{"hull-vmm", layout_.vmm_program, "HULL_VMM"},
                              Needed{"guest kernel", layout_.kernel, "HULL_KERNEL"},
                              Needed{"guest root", layout_.guest_root, "HULL_GUEST_ROOT"}}) {

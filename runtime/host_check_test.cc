@@ -46,6 +46,10 @@ TEST_F(HostCheckTest, AnEmptyHostMissesEverythingAndSaysWhatToDo) {
     EXPECT_EQ(finding.grade, Grade::kMissing) << name;
     EXPECT_FALSE(finding.remedy.empty()) << name;
   }
+  // Only who passes devices through needs it.
+  EXPECT_EQ(Get("kernel for devices").grade, Grade::kOff);
+  EXPECT_NE(Get("kernel for devices").remedy.find("--profile pci"), std::string::npos);
+  EXPECT_FALSE(Get("kernel for devices").required);
   EXPECT_TRUE(Get("kvm device").required);
   EXPECT_FALSE(Get("skopeo").required);
 }

@@ -43,6 +43,7 @@ Result<HostLayout> FindHostLayout(std::string_view root_flag, std::string_view s
   layout.run_root = Setting(state_flag, "HULL_RUN", "/run/hull");
   layout.vmm_program = Setting({}, "HULL_VMM", prefix + "/bin/hull-vmm");
   layout.kernel = Setting({}, "HULL_KERNEL", prefix + "/lib/hull/vmlinux");
+  layout.pci_kernel = Setting({}, "HULL_KERNEL", prefix + "/lib/hull/vmlinux-pci");
   layout.guest_root = Setting({}, "HULL_GUEST_ROOT", prefix + "/lib/hull/guest.erofs");
   for (std::string* path : {&layout.store_root, &layout.run_root}) {
     if (!path->starts_with('/')) {

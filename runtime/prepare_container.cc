@@ -66,6 +66,7 @@ Result<PreparedContainer> PrepareContainer(std::string_view container_id,
   record.machine.layer_transport = options.layer_transport;
   record.machine.layer_files = image.layer_files;
   record.machine.debug = options.debug;
+  record.devices = options.devices;
   record.log = options.log;
   record.labels = MergeLabels(image_process, options);
   record.shown = ShowOptions(container_id, image_process, options, record.labels);

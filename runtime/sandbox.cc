@@ -48,17 +48,32 @@ std::string KernelCommandLine(bool debug) {
   return line;
 }
 
+const std::string& KernelOf(const HostLayout& layout, const SandboxSpec& spec) {
+  return spec.pci_kernel ? layout.pci_kernel : layout.kernel;
+}
+
+// Where it is for hull to say, pmem is left to machines that pin no memory: its pages would be
+// pinned with the rest.
+LayerTransport TransportOf(const SandboxSpec& spec) {
+  const bool is_open = spec.layer_transport == LayerTransport::kAutomatic;
+  return is_open && !spec.passed.empty() ? LayerTransport::kBlock : spec.layer_transport;
+}
+
 api::VmConfig MakeVmConfig(const HostLayout& layout, const SandboxSpec& spec,
                            const DeviceLayout& devices) {
   api::VmConfig config;
   config.name = spec.name;
   config.cpus = spec.cpus;
   config.memory_bytes = spec.memory_bytes;
-  config.kernel.path = layout.kernel;
+  config.kernel.path = KernelOf(layout, spec);
   config.kernel.command_line = KernelCommandLine(spec.debug);
   config.pmem = devices.pmem;
   config.block = devices.block;
-  config.free_page_reporting = true;
+  // Pages that a device may write to cannot be given back.
+  config.free_page_reporting = spec.passed.empty();
+  for (const std::string& address : spec.passed) {
+    config.vfio.push_back({fmt::format("pci{}", config.vfio.size()), address});
+  }
   api::VsockConfig vsock;
   vsock.cid = kGuestCid;
   vsock.path = std::string(kVsockName);
@@ -69,17 +84,22 @@ api::VmConfig MakeVmConfig(const HostLayout& layout, const SandboxSpec& spec,
   return config;
 }
 
-Status CheckFiles(const HostLayout& layout) {
+Status CheckFiles(const HostLayout& layout, const SandboxSpec& spec) {
   struct Needed {
     const std::string& path;
     const char* what;
+    const char* script;
     const char* variable;
   };
-  for (const Needed& file : {Needed{layout.kernel, "guest kernel", "HULL_KERNEL"},
-                             Needed{layout.guest_root, "guest root", "HULL_GUEST_ROOT"}}) {
+  const Needed kernel =
+      spec.pci_kernel ? Needed{layout.pci_kernel, "guest kernel for passed-through devices",
+                               "scripts/build-kernel --profile pci", "HULL_KERNEL"}
+                      : Needed{layout.kernel, "guest kernel", "scripts/quickstart", "HULL_KERNEL"};
+  for (const Needed& file :
+       {kernel, Needed{layout.guest_root, "guest root", "scripts/quickstart", "HULL_GUEST_ROOT"}}) {
     if (access(file.path.c_str(), R_OK) == 0) continue;
     return Fail(Error::FromErrno(errno, fmt::format("the {} {}", file.what, file.path))
-                    .WithHint(fmt::format("build it with scripts/quickstart, or name it by {}",
+                    .WithHint(fmt::format("build it with {}, or name it by {}", file.script,
                                           file.variable)));
   }
   return {};
@@ -145,7 +165,7 @@ Result<std::unique_ptr<Sandbox>> Sandbox::Launch(boost::asio::io_context& io,
                                                  const HostLayout& layout, const SandboxSpec& spec,
                                                  RunDirectory run) {
   std::unique_ptr<Sandbox> sandbox(new Sandbox(io, std::move(run)));
-  Status status = CheckFiles(layout);
+  Status status = CheckFiles(layout, spec);
   if (status) status = sandbox->Prepare(layout, spec);
   if (!status) {
     // The first error is the one to tell.
@@ -177,7 +197,7 @@ Status Sandbox::Prepare(const HostLayout& layout, const SandboxSpec& spec) {
     }
   }
   HULL_ASSIGN(devices_, MakeDeviceLayout(layout.guest_root, spec.layers, scratch_path,
-                                         spec.memory_bytes, spec.layer_transport));
+                                         spec.memory_bytes, TransportOf(spec), spec.attachments));
   HULL_ASSIGN(UniqueFd listener, ListenForGuest(SocketPath(kVsockName), agent::kAgentPort));
   ready_listener_.assign(listener.Release());
   Accept();
@@ -207,9 +227,19 @@ void Sandbox::Accept() {
 
 Status Sandbox::WaitReady(seconds deadline) {
   bool late = false;
-  boost::asio::steady_timer timer(io_, deadline);
-  timer.async_wait([&late](boost::system::error_code error) { late = !error; });
+  boost::asio::steady_timer timer(io_);
+  const auto wait = [&] {
+    timer.expires_after(deadline);
+    timer.async_wait([&late](boost::system::error_code error) { late = !error; });
+  };
+  wait();
+  // Much memory takes its time: as long as it goes on, nobody is late.
+  vmm_->OnPinning([&](const api::PinningProgress& progress) {
+    wait();
+    if (on_pinning_) on_pinning_(progress);
+  });
   while (!ready_connection_.valid() && !vmm_->outcome() && !cancelled_ && !late) io_.run_one();
+  vmm_->OnPinning({});
   timer.cancel();
   // Let the cancelled timer's handler run before `late` is gone.
   io_.poll();

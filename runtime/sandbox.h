@@ -32,11 +32,18 @@ struct SandboxSpec {
   uint32_t cpus = 1;
   uint64_t memory_bytes = 0;
   std::vector<LayerFile> layers;
+  // Read-only file systems that are not the container's root.
+  std::vector<LayerFile> attachments;
   StorageOptions storage;
   // Of the writable layer, if it is on a disk; made if it is not there.
   std::string scratch_path;
   ScratchKind scratch = ScratchKind::kThrowaway;
   LayerTransport layer_transport = LayerTransport::kAutomatic;
+  // PCI devices of the host's, bound to vfio-pci ("0000:01:00.0"). All of the machine's memory is
+  // pinned then.
+  std::vector<std::string> passed;
+  // The kernel that has drivers for PCI devices and loads modules.
+  bool pci_kernel = false;
   // The guest's kernel talks, and hull-vmm's errors go to this process's standard error.
   bool debug = false;
 };
@@ -57,8 +64,13 @@ class Sandbox {
   // Ends the VM; leaves the run directory (Destroy removes it).
   ~Sandbox();
 
+  // Called while the machine's memory is being pinned, in WaitReady.
+  void OnPinning(std::function<void(const api::PinningProgress&)> handler) {
+    on_pinning_ = std::move(handler);
+  }
   // Runs the io_context until the agent has dialled. Otherwise: kUnavailable, the VM ended first;
-  // kTimedOut; kCancelled, see Cancel(). The Error tells the VM's end.
+  // kTimedOut: `deadline` after the last that was heard of its start; kCancelled, see Cancel(). The
+  // Error tells the VM's end.
   Status WaitReady(std::chrono::seconds deadline);
   // Makes WaitReady return (from a handler of the loop).
   void Cancel() { cancelled_ = true; }
@@ -72,6 +84,8 @@ class Sandbox {
 
   // For the agent's Create.
   agent::v1::RootFilesystem RootFilesystem() const;
+  // SandboxSpec::attachments, in that order.
+  std::vector<LayerDevice> attachments() const { return devices_.attachments; }
 
   // A stream of a process, opened on the agent's stream port; blocking socket.
   Result<UniqueFd> OpenStream(const std::string& container_id, const std::string& exec_id,
@@ -107,6 +121,7 @@ class Sandbox {
   boost::asio::posix::stream_descriptor ready_listener_;
   UniqueFd ready_connection_;
   std::unique_ptr<AgentClient> agent_;
+  std::function<void(const api::PinningProgress&)> on_pinning_;
   bool cancelled_ = false;
 };
 

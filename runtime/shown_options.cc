@@ -6,6 +6,7 @@
 #include <boost/json/value.hpp>
 
 #include "runtime/capabilities.h"
+#include "runtime/devices/gpu_request.h"
 #include "runtime/kernel_paths.h"
 #include "runtime/oci_config.h"
 #include "runtime/resource_limit.h"
@@ -135,6 +136,44 @@ void ShowSecurity(const ContainerOptions& options, json::object& host) {
   host["ReadonlyPaths"] = json::array(read_only.begin(), read_only.end());
 }
 
+// A CDI name is, for docker, a device request; what hull alone has is shown as a device of its own.
+void ShowDevices(const DeviceOptions& options, json::object& host) {
+  json::array paths;
+  json::array requests;
+  std::vector<std::string> cdi_names;
+  for (const std::string& text : options.devices) {
+    constexpr std::string_view kVfio = "vfio=";
+    const bool is_node = text.starts_with(kVfio);
+    if (!is_node && !text.starts_with("pci=") && text.find('=') != std::string::npos) {
+      cdi_names.push_back(text);
+      continue;
+    }
+    const std::string path = is_node ? text.substr(kVfio.size()) : text;
+    paths.push_back(json::object{
+        {"PathOnHost", path}, {"PathInContainer", path}, {"CgroupPermissions", "rwm"}});
+  }
+  if (!cdi_names.empty()) {
+    requests.push_back(json::object{{"Driver", "cdi"},
+                                    {"Count", 0},
+                                    {"DeviceIDs", ListOrNull(cdi_names)},
+                                    {"Capabilities", nullptr},
+                                    {"Options", json::object()}});
+  }
+  for (const std::string& text : options.gpus) {
+    const Result<devices::GpuRequest> gpus = devices::ParseGpuRequest(text);
+    if (!gpus) continue;
+    const int64_t count = gpus->all ? -1 : int64_t{gpus->count.value_or(0)};
+    requests.push_back(json::object{{"Driver", ""},
+                                    {"Count", count},
+                                    {"DeviceIDs", ListOrNull(gpus->devices)},
+                                    {"Capabilities", json::array{json::array{"gpu"}}},
+                                    {"Options", json::object()}});
+  }
+  host["Devices"] = std::move(paths);
+  host["DeviceCgroupRules"] = nullptr;
+  host["DeviceRequests"] = requests.empty() ? json::value(nullptr) : json::value(requests);
+}
+
 json::object ShowHostConfig(const ContainerOptions& options) {
   json::object host;
   host["Binds"] = nullptr;
@@ -157,6 +196,7 @@ json::object ShowHostConfig(const ContainerOptions& options) {
   host["Isolation"] = "";
   ShowLimits(options, host);
   ShowSecurity(options, host);
+  ShowDevices(options.devices, host);
   if (options.init) host["Init"] = *options.init;
   if (!options.sysctls.empty()) host["Sysctls"] = MapOf(options.sysctls);
   if (!options.annotations.empty()) host["Annotations"] = MapOf(options.annotations);

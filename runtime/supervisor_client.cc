@@ -45,6 +45,10 @@ class SupervisorClient::Impl : public std::enable_shared_from_this<SupervisorCli
   void Handle(const boost::json::object& message) {
     if (TextOf(message, "event") == "started") started_ = true;
     if (TextOf(message, "event") == "warning") log::Warn("{}", TextOf(message, "message"));
+    if (TextOf(message, "event") == "pinning" && on_pinning_) {
+      on_pinning_(static_cast<uint64_t>(IntegerOf(message, "done_bytes", 0)),
+                  static_cast<uint64_t>(IntegerOf(message, "total_bytes", 0)));
+    }
     if (Result<ContainerEnd> end = ContainerEndOf(message)) end_ = std::move(*end);
     const auto called = calls_.find(IntegerOf(message, "id", 0));
     if (called == calls_.end()) return;
@@ -70,6 +74,7 @@ class SupervisorClient::Impl : public std::enable_shared_from_this<SupervisorCli
   boost::asio::posix::stream_descriptor socket_;
   std::string text_;
   std::map<int64_t, Handler> calls_;
+  Pinning on_pinning_;
   int64_t next_id_ = 1;
   bool started_ = false;
   bool closed_ = false;
@@ -113,6 +118,10 @@ Status SupervisorClient::CallAndWait(boost::json::object request, milliseconds l
     return Fail(ErrorCode::kUnavailable, "the container's supervisor is gone");
   }
   return **answer;
+}
+
+void SupervisorClient::OnPinning(Pinning handler) {
+  impl_->on_pinning_ = std::move(handler);
 }
 
 bool SupervisorClient::started() const {

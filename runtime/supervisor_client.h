@@ -42,6 +42,10 @@ class SupervisorClient {
   // The same, running the loop. kTimedOut.
   Status CallAndWait(boost::json::object request, std::chrono::milliseconds limit);
 
+  // Called on the loop while the machine's memory is being pinned for its devices.
+  using Pinning = std::function<void(uint64_t done_bytes, uint64_t total_bytes)>;
+  void OnPinning(Pinning handler);
+
   // Since the connection was made.
   bool started() const;
   const std::optional<ContainerEnd>& end() const;

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -12,6 +13,9 @@
 #include "runtime/container_sweep.h"
 #include "runtime/directory_files.h"
 #include "runtime/events.h"
+#include "runtime/exit_codes.h"
+#include "runtime/host_files.h"
+#include "runtime/passed_devices.h"
 #include "vmm/base/file.h"
 #include "vmm/base/log.h"
 
@@ -31,10 +35,6 @@ constexpr milliseconds kConsoleInterval{50};
 constexpr int kListenBacklog = 32;
 constexpr uint64_t kMaxConfigBytes = 16ULL << 20;
 constexpr int64_t kNsPerSecond = 1'000'000'000;
-// Docker's.
-constexpr int kExitHullFailed = 125;
-constexpr int kExitCannotRun = 126;
-constexpr int kExitNotFound = 127;
 constexpr std::string_view kSocketName = "supervisor.sock";
 
 int ExitCodeOf(const Error& error) {
@@ -88,7 +88,8 @@ Status SupervisorLife::Launch() {
   HULL_ASSIGN(record_, containers_.LoadId(id_));
   HULL_TRY(Listen(run_->path, run_->fd.get()));
   // Until hull-vmm is known the supervisor alone is.
-  HULL_ASSIGN(const SandboxSpec spec, MakeSandboxSpec(containers_, record_));
+  HULL_ASSIGN(SandboxSpec spec, MakeSandboxSpec(containers_, record_));
+  if (record_.devices.Any()) HULL_TRY(ClaimDevices(spec));
   Result<std::unique_ptr<Sandbox>> sandbox =
       Sandbox::Launch(io_, containers_.layout(), spec, *std::exchange(run_, std::nullopt));
   if (!sandbox) return Fail(std::move(sandbox).error());
@@ -96,6 +97,34 @@ Status SupervisorLife::Launch() {
   phases_.Mark("started hull-vmm");
   if (phases_.enabled()) FollowConsole();
   RecordProcesses();
+  return {};
+}
+
+Status SupervisorLife::ClaimDevices(SandboxSpec& spec) {
+  // pmem is mapped for devices, too: the guest's own root.
+  uint64_t pinned_bytes = spec.memory_bytes;
+  struct stat root {};
+  if (stat(containers_.layout().guest_root.c_str(), &root) == 0) {
+    pinned_bytes += static_cast<uint64_t>(root.st_size);
+  }
+  HULL_ASSIGN(
+      ClaimedDevices claimed,
+      hull::ClaimDevices(containers_, devices::HostTree::FromEnvironment(), record_, pinned_bytes));
+  record_ = std::move(claimed.record);
+  grant_ = std::move(claimed.grant);
+  for (const PassedFunction& function : record_.passed) spec.passed.push_back(function.address);
+  spec.pci_kernel = !spec.passed.empty();
+  return grant_.mounts.empty() ? Status() : PackMounts(spec);
+}
+
+// Clients are heard meanwhile.
+Status SupervisorLife::PackMounts(SandboxSpec& spec) {
+  const auto tick = [this] {
+    io_.poll();
+    return !forced_exit_code_;
+  };
+  HULL_ASSIGN(LayerFile file, PackHostFiles(grant_.mounts, containers_.HostFilesPath(id_), tick));
+  spec.attachments.push_back(std::move(file));
   return {};
 }
 
@@ -138,7 +167,15 @@ Status SupervisorLife::Boot() {
   if (!log) return Fail(std::move(log).error());
   log_ = std::move(*log);
   if (forced_exit_code_) return Fail(ErrorCode::kCancelled, "interrupted");
-  HULL_TRY(sandbox_->WaitReady(kReadyDeadline));
+  sandbox_->OnPinning([this](const api::PinningProgress& progress) {
+    Broadcast({{"event", "pinning"},
+               {"done_bytes", progress.done_bytes},
+               {"total_bytes", progress.total_bytes}});
+  });
+  const Status ready = sandbox_->WaitReady(kReadyDeadline);
+  // The machine has it open.
+  if (!grant_.mounts.empty()) unlink(containers_.HostFilesPath(id_).c_str());
+  HULL_TRY(ready);
   phases_.Mark("agent ready");
   HULL_TRY(sandbox_->agent().Connect());
   HULL_TRY(CreateContainer());
@@ -154,6 +191,7 @@ Status SupervisorLife::Boot() {
 
 Status SupervisorLife::CreateContainer() {
   HULL_ASSIGN(std::string config, ReadFile(containers_.ConfigPath(id_), kMaxConfigBytes));
+  HULL_ASSIGN(config, ApplyGrant(config, grant_, id_));
   agent::v1::CreateRequest request;
   request.set_container_id(id_);
   request.set_oci_config(std::move(config));
@@ -169,8 +207,28 @@ Status SupervisorLife::CreateContainer() {
   stdio->set_stderr(true);
   stdio->mutable_size()->set_columns(columns_);
   stdio->mutable_size()->set_rows(rows_);
-  HULL_TRY(sandbox_->agent().Create(request));
+  AddDevices(request);
+  HULL_ASSIGN(const agent::v1::CreateResponse response, sandbox_->agent().Create(request));
+  for (const std::string& warning : TakeReports(response, record_.passed)) {
+    Broadcast({{"event", "warning"}, {"message", warning}});
+  }
   return {};
+}
+
+void SupervisorLife::AddDevices(agent::v1::CreateRequest& request) const {
+  for (const PassedFunction& function : record_.passed) {
+    request.add_devices()->set_address(function.guest_address);
+  }
+  for (const std::string& module : record_.devices.modules) request.add_modules(module);
+  for (const uint32_t gid : grant_.additional_gids) {
+    request.add_additional_groups(std::to_string(gid));
+  }
+  for (const LayerDevice& file : sandbox_->attachments()) {
+    agent::v1::Attachment* attachment = request.add_attachments();
+    attachment->set_name(std::string(kHostFilesName));
+    attachment->mutable_layer()->set_device(file.device);
+    attachment->mutable_layer()->set_dax(file.dax);
+  }
 }
 
 Status SupervisorLife::OpenStreams() {
@@ -221,7 +279,8 @@ Status SupervisorLife::StartContainer() {
 }
 
 Status SupervisorLife::RecordStart() {
-  HULL_ASSIGN(record_, containers_.Change(id_, [](ContainerRecord& record) -> Status {
+  const auto change = [passed = record_.passed](ContainerRecord& record) -> Status {
+    record.passed = passed;
     ContainerState& state = record.state;
     state.status = ContainerStatus::kRunning;
     state.started_at_ns = NowNs();
@@ -229,7 +288,8 @@ Status SupervisorLife::RecordStart() {
     state.error.clear();
     ++state.starts;
     return {};
-  }));
+  };
+  HULL_ASSIGN(record_, containers_.Change(id_, change));
   RecordContainerEvent(containers_.layout(), record_, "start");
   return {};
 }
@@ -336,6 +396,8 @@ void SupervisorLife::StopInOrder() {
 Status SupervisorLife::CleanUp() {
   boost::system::error_code ignored;
   listener_.close(ignored);
+  // Where the start came to nothing.
+  if (!grant_.mounts.empty()) unlink(containers_.HostFilesPath(id_).c_str());
   Status removed;
   if (record_.remove_at_exit) removed = RemoveContainer(containers_, id_);
   if (!removed && removed.error().code() == ErrorCode::kNotFound) removed = {};

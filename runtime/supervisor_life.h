@@ -17,6 +17,7 @@
 
 #include "runtime/container_log.h"
 #include "runtime/containers.h"
+#include "runtime/devices/device_request.h"
 #include "runtime/phase_log.h"
 #include "runtime/sandbox.h"
 #include "runtime/stream_relay.h"
@@ -45,6 +46,10 @@ class SupervisorLife {
   void RecordProcesses();
   Status Boot();
   Status CreateContainer();
+  // Of the container's devices.
+  Status ClaimDevices(SandboxSpec& spec);
+  Status PackMounts(SandboxSpec& spec);
+  void AddDevices(agent::v1::CreateRequest& request) const;
   Status OpenStreams();
   Status StartContainer();
   Status RecordStart();
@@ -88,6 +93,8 @@ class SupervisorLife {
   boost::asio::steady_timer console_timer_;
   uint64_t console_shown_ = 0;
   std::set<Connection> clients_;
+  // What the user's --device and --gpus are at this start.
+  devices::DeviceGrant grant_;
   std::unique_ptr<Sandbox> sandbox_;
   std::optional<ContainerLog> log_;
   bool log_failed_ = false;

@@ -17,6 +17,8 @@
 //   {"event":"exited","exit_code":0,...}
 //   {"event":"warning","message":"write the container's log: ..."}   once; not told to later
 //   clients
+//   {"event":"pinning","done_bytes":1073741824,"total_bytes":68719476736}   about once a second
+//   while the machine's memory is pinned for its devices; not told to later clients
 // "failed" and "exited" have "out_of_memory", and when hull is at fault "error", "hint" and
 // "console" (the guest's last words, fit for a terminal). The end of the connection says that all
 // is cleaned up.

@@ -142,6 +142,8 @@ class VmmProcess::Impl : public std::enable_shared_from_this<VmmProcess::Impl> {
     if (!parsed) return;  // A newer hull-vmm may say more.
     if (std::holds_alternative<api::Started>(*parsed)) {
       if (on_started_) on_started_();
+    } else if (const auto* const progress = std::get_if<api::PinningProgress>(&*parsed)) {
+      if (on_pinning_) on_pinning_(*progress);
     } else if (auto* const outcome = std::get_if<api::Outcome>(&*parsed)) {
       said_ = std::move(*outcome);
     }
@@ -188,6 +190,7 @@ class VmmProcess::Impl : public std::enable_shared_from_this<VmmProcess::Impl> {
   bool killed_ = false;
   std::optional<api::Outcome> said_;
   std::optional<api::Outcome> outcome_;
+  std::function<void(const api::PinningProgress&)> on_pinning_;
   std::function<void()> on_started_;
   std::function<void()> on_ended_;
 };
@@ -227,6 +230,9 @@ VmmProcess::~VmmProcess() {
 
 pid_t VmmProcess::pid() const {
   return impl_->pid_;
+}
+void VmmProcess::OnPinning(std::function<void(const api::PinningProgress&)> handler) {
+  impl_->on_pinning_ = std::move(handler);
 }
 void VmmProcess::OnStarted(std::function<void()> handler) {
   impl_->on_started_ = std::move(handler);

@@ -38,6 +38,8 @@ class VmmProcess {
   ~VmmProcess();
 
   pid_t pid() const;
+  // Called on the loop, about once a second, while the machine's memory is being pinned.
+  void OnPinning(std::function<void(const api::PinningProgress&)> handler);
   // Called on the loop when the first vCPU is about to run.
   void OnStarted(std::function<void()> handler);
   // Called once, on the loop, when the child has ended and has been waited for. A child that died

@@ -14,14 +14,11 @@
 
 #include <CLI/App.hpp>
 
+#include "runtime/exit_codes.h"
 #include "vmm/base/error.h"
 
 namespace hull::cli {
 
-// Docker's: hull itself failed, the command cannot be run, is not there.
-inline constexpr int kExitHullFailed = 125;
-inline constexpr int kExitCannotRun = 126;
-inline constexpr int kExitNotFound = 127;
 // Of commands that run no container; also of a wrong number of arguments.
 inline constexpr int kExitFailed = 1;
 // Of a flag that there is none of, or that was given a wrong value.

@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 
 #include "images/store/store.h"
+#include "runtime/cli/device_list.h"
 #include "runtime/cli/option_text.h"
 #include "runtime/containers.h"
 #include "vmm/base/escape.h"
@@ -165,6 +166,8 @@ class Completer {
     const bool with_path = Has(kind, "CONTAINER:");
     if (Has(kind, "CONTAINER")) Containers_(command.offered, before, with_path ? ":" : "");
     if (Has(kind, "IMAGE") || Has(kind, "REPOSITORY")) Images(before);
+    if (kind == "DEVICE") return Devices(before);
+    if (kind == "GPUS") return Add(before + "all", "Every display that is bound to vfio-pci");
     if (command.name == "help") return Names();
     if (Has(kind, "DIR")) {
       result_.files = Files::kDirectories;
@@ -199,6 +202,18 @@ class Completer {
         continue;
       }
       Add(before + record.name + std::string(behind), EscapeControl(record.image));
+    }
+  }
+  // Those that can be passed as they are.
+  void Devices(const std::string& before) {
+    for (const DeviceView& view : ViewDevices(devices::HostTree::FromEnvironment())) {
+      // What it was bound by force for does not count again.
+      const bool is_free = std::all_of(view.obstacles.begin(), view.obstacles.end(),
+                                       [](const auto& obstacle) { return obstacle.can_be_forced; });
+      if (!is_free || view.State() != "bound") continue;
+      const std::string address = view.device.address.ToString();
+      const bool with_kind = typed_.starts_with(before + "p");
+      Add(before + (with_kind ? "pci=" : "") + address, view.Name());
     }
   }
   void Images(const std::string& before) {

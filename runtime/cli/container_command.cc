@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "runtime/cli/foreground.h"
+#include "runtime/cli/pinning_display.h"
 #include "runtime/container_lock.h"
 #include "runtime/events.h"
 #include "runtime/phase_log.h"
@@ -192,7 +193,10 @@ Status StartContainer(const Containers& containers, const ContainerRecord& recor
       StartSupervisor(containers, record.id, std::move(run), std::move(connection.theirs), phases));
   boost::asio::io_context io(1);
   SupervisorClient client(io, std::move(connection.ours));
-  client.RunUntil([&client] { return client.started() || client.end(); });
+  {
+    const PinningDisplay display(client);
+    client.RunUntil([&client] { return client.started() || client.end(); });
+  }
   if (client.started()) return {};
   client.RunUntil([] { return false; });
   if (!client.end()) {

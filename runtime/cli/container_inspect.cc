@@ -5,6 +5,8 @@
 #include <boost/json/array.hpp>
 
 #include "runtime/cli/container_rows.h"
+#include "runtime/devices/host_tree.h"
+#include "runtime/devices/pci_names.h"
 #include "runtime/format/human.h"
 
 namespace hull::cli {
@@ -31,10 +33,36 @@ json::object ShowState(const Containers& containers, const ContainerRecord& reco
   };
 }
 
+json::array Strings(const std::vector<std::string>& texts) {
+  return json::array(texts.begin(), texts.end());
+}
+
+json::array ShowDevices(const ContainerRecord& record) {
+  json::array list;
+  if (record.passed.empty()) return list;
+  const auto names = devices::PciNames::Load(devices::HostTree::FromEnvironment());
+  for (const PassedFunction& function : record.passed) {
+    list.push_back(json::object{
+        {"Address", function.address},
+        {"VendorID", fmt::format("{:04x}", function.vendor)},
+        {"DeviceID", fmt::format("{:04x}", function.device)},
+        {"Vendor", names.Vendor(function.vendor)},
+        {"Device", names.Device(function.vendor, function.device)},
+        {"IommuGroup", function.iommu_group},
+        {"GuestAddress", function.guest_address},
+        {"GuestDriver", function.driver},
+        {"Nodes", Strings(function.nodes)},
+        {"Interfaces", Strings(function.interfaces)},
+    });
+  }
+  return list;
+}
+
 json::object ShowSandbox(const Containers& containers, const ContainerRecord& record) {
   constexpr std::array<std::string_view, 3> kTransports = {"auto", "pmem", "block"};
   const SandboxState sandbox = containers.Sandbox(record.id);
   const MachineOptions& machine = record.machine;
+  const bool has_devices = !record.passed.empty();
   json::array layers;
   for (const std::string& file : machine.layer_files)
     layers.emplace_back(containers.LayerPath(file));
@@ -52,6 +80,12 @@ json::object ShowSandbox(const Containers& containers, const ContainerRecord& re
       {"LayerTransport", kTransports[static_cast<size_t>(machine.layer_transport)]},
       {"Layers", std::move(layers)},
       {"Starts", record.state.starts},
+      {"Kernel", has_devices ? containers.layout().pci_kernel : containers.layout().kernel},
+      {"Devices", ShowDevices(record)},
+      {"MemoryPinned", has_devices},
+      // Pages that a device may write to cannot be given back.
+      {"FreePageReporting", !has_devices},
+      {"Modules", Strings(record.devices.modules)},
   };
 }
 

@@ -13,14 +13,17 @@
 namespace hull::cli {
 namespace {
 
-Result<std::string> Inspect(const std::vector<std::string>& words, const std::string& format) {
+Result<std::string> Inspect(const std::vector<std::string>& words, const std::string& format,
+                            const GlobalOptions& global) {
   std::vector<devices::PciAddress> addresses;
   for (const std::string& word : words) {
     HULL_ASSIGN(const devices::PciAddress address, devices::ParsePciAddress(word));
     addresses.push_back(address);
   }
-  const devices::HostTree host;
-  HULL_ASSIGN(const std::vector<DeviceView> views, ViewDevices(host, addresses));
+  const devices::HostTree host = devices::HostTree::FromEnvironment();
+  HULL_ASSIGN(std::vector<DeviceView> views, ViewDevices(host, addresses));
+  HULL_ASSIGN(HostLayout layout, FindHostLayout(global.root, global.state));
+  NameHolders(Containers(std::move(layout)), views);
   HULL_ASSIGN(const format::Template line,
               format::Template::Parse(format.empty() || format == "json" ? "{{json .}}" : format));
   std::string text;
@@ -33,11 +36,11 @@ Result<std::string> Inspect(const std::vector<std::string>& words, const std::st
   return format.empty() ? text + "\n]\n" : text;
 }
 
-Action DeclareDeviceInspect(CLI::App& app, const GlobalOptions&) {
+Action DeclareDeviceInspect(CLI::App& app, const GlobalOptions& global) {
   const auto format = std::make_shared<std::string>();
   app.add_option("-f,--format", *format, "json, or a template of {{.Driver}} and the like");
-  return [format](const std::vector<std::string>& words) {
-    const Result<std::string> text = Inspect(words, *format);
+  return [format, &global](const std::vector<std::string>& words) {
+    const Result<std::string> text = Inspect(words, *format, global);
     if (!text) {
       PrintError(text.error());
       return kExitFailed;

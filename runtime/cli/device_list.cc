@@ -9,6 +9,7 @@
 
 #include "runtime/devices/binding.h"
 #include "runtime/format/listing.h"
+#include "runtime/passed_devices.h"
 #include "vmm/base/escape.h"
 
 namespace hull::cli {
@@ -28,6 +29,7 @@ constexpr std::array kColumns = {
     format::Column{"Address", "ADDRESS"},
     format::Column{"Bars", "BARS"},
     format::Column{"Class", "CLASS"},
+    format::Column{"Container", "CONTAINER"},
     format::Column{"Driver", "DRIVER"},
     format::Column{"Fit", "FIT"},
     format::Column{"Group", "GROUP"},
@@ -108,6 +110,7 @@ std::string Reasons(const DeviceView& view) {
 }
 
 std::string FitText(const DeviceView& view, bool truncate) {
+  if (!view.container.empty()) return "in use by container " + view.container;
   if (view.State() == "in use") return Cut(Reasons(view), kMaxReasonBytes, truncate);
   if (!view.IsFit()) return Cut("no: " + Reasons(view), kMaxReasonBytes, truncate);
   return view.State() == "host" ? "yes" : fmt::format("yes, {}", view.State());
@@ -127,6 +130,7 @@ format::Row RowOf(const DeviceView& view, bool truncate) {
       {"Address", device.address.ToString()},
       {"Bars", BarText(device)},
       {"Class", Cut(view.class_name, kMaxClassBytes, truncate)},
+      {"Container", view.container},
       {"Driver", OrDash(device.driver)},
       {"Fit", FitText(view, truncate)},
       {"Group", Cut(group, kMaxNameBytes, truncate)},
@@ -255,6 +259,14 @@ Result<std::vector<DeviceView>> ViewDevices(const devices::HostTree& host,
   return ViewAll(host, std::move(list));
 }
 
+void NameHolders(const Containers& containers, std::vector<DeviceView>& views) {
+  for (const auto& [address, name] : HoldersOfDevices(containers)) {
+    for (DeviceView& view : views) {
+      if (view.device.address.ToString() == address) view.container = name;
+    }
+  }
+}
+
 Result<std::vector<DeviceView>> FilterDevices(std::vector<DeviceView> views,
                                               const std::vector<std::string>& filters) {
   std::map<std::string, std::vector<std::string>> wanted;
@@ -326,6 +338,7 @@ json::object DescribeDevice(const DeviceView& view) {
       {"DriverBefore", view.driver_before},
       {"Persistent", view.is_persistent},
       {"State", json::string_view(view.State().data(), view.State().size())},
+      {"Container", view.container},
       {"IommuGroup", std::move(group)},
       {"GroupMembers", Strings(device.group_members)},
       {"Bars", DescribeBars(device)},

@@ -8,6 +8,7 @@
 
 #include <boost/json/object.hpp>
 
+#include "runtime/containers.h"
 #include "runtime/devices/fitness.h"
 #include "runtime/devices/host_tree.h"
 #include "runtime/devices/pci_device.h"
@@ -25,6 +26,7 @@ struct DeviceView {
   std::vector<devices::Obstacle> obstacles;
   std::string driver_before;  // that hull took it from
   bool is_persistent = false;
+  std::string container;  // the name of the one that has it; else empty
 
   // "bound" and free, "in use" by a VM, "unfinished": taken from its driver and not bound, or
   // "host".
@@ -39,6 +41,9 @@ std::vector<DeviceView> ViewDevices(const devices::HostTree& host);
 // These, in this order. kNotFound.
 Result<std::vector<DeviceView>> ViewDevices(const devices::HostTree& host,
                                             std::span<const devices::PciAddress> addresses);
+
+// Says in each which container has it.
+void NameHolders(const Containers& containers, std::vector<DeviceView>& views);
 
 // "key=value": address, class, vendor, driver, group, state, fit (true, false). Of several filters
 // with one key any has to fit, of different keys each. kInvalidArgument.

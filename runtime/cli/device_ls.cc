@@ -18,9 +18,11 @@ struct LsFlags {
   bool no_trunc = false;
 };
 
-Result<std::string> List(const LsFlags& flags) {
-  const devices::HostTree host;
+Result<std::string> List(const LsFlags& flags, const GlobalOptions& global) {
+  const devices::HostTree host = devices::HostTree::FromEnvironment();
   HULL_ASSIGN(std::vector<DeviceView> views, FilterDevices(ViewDevices(host), flags.filters));
+  HULL_ASSIGN(HostLayout layout, FindHostLayout(global.root, global.state));
+  NameHolders(Containers(std::move(layout)), views);
   // Bridges are never passed on, and every host has a dozen.
   if (!flags.all) std::erase_if(views, [](const DeviceView& it) { return it.device.IsBridge(); });
   if (!flags.quiet) return FormatDevices(views, flags.format, !flags.no_trunc);
@@ -29,8 +31,8 @@ Result<std::string> List(const LsFlags& flags) {
   return text;
 }
 
-int Run(const LsFlags& flags) {
-  const Result<std::string> text = List(flags);
+int Run(const LsFlags& flags, const GlobalOptions& global) {
+  const Result<std::string> text = List(flags, global);
   if (!text) {
     PrintError(text.error());
     return kExitFailed;
@@ -38,7 +40,7 @@ int Run(const LsFlags& flags) {
   return WriteAll(STDOUT_FILENO, *text) ? 0 : kExitFailed;
 }
 
-Action DeclareDeviceLs(CLI::App& app, const GlobalOptions&) {
+Action DeclareDeviceLs(CLI::App& app, const GlobalOptions& global) {
   const auto flags = std::make_shared<LsFlags>();
   app.add_flag("-a,--all", flags->all, "Show bridges, too");
   app.add_option("-f,--filter", flags->filters,
@@ -48,7 +50,7 @@ Action DeclareDeviceLs(CLI::App& app, const GlobalOptions&) {
                  "table, json, or a template of {{.Address}} and the like");
   app.add_flag("--no-trunc", flags->no_trunc, "Show names and reasons in full");
   app.add_flag("-q,--quiet", flags->quiet, "Show addresses only");
-  return [flags](const std::vector<std::string>&) { return Run(*flags); };
+  return [flags, &global](const std::vector<std::string>&) { return Run(*flags, global); };
 }
 
 constexpr Example kExamples[] = {
@@ -68,7 +70,8 @@ constinit const Command kDeviceLs = {
     .arguments = "[OPTIONS]",
     .description =
         "FIT says whether a device may be given to a VM: \"yes\" (after hull device bind), \"yes, "
-        "bound\" (ready), or why not. GROUP is its IOMMU group, and the others in it: they go "
+        "bound\" (ready), which container has it, or why not. GROUP is its IOMMU group, and the "
+        "others in it: they go "
         "together. BARS are the sizes of its memory; one with a ! found no room on the host. RESET "
         "are the ways in which it can be brought back to a clean state. SR-IOV shows how many "
         "virtual functions there are of how many there can be.\n\n"

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "runtime/cli/command.h"
+#include "runtime/cli/pinning_display.h"
 #include "runtime/events.h"
 #include "runtime/stream_pump.h"
 #include "runtime/supervisor.h"
@@ -96,8 +97,13 @@ Status Foreground::Connect(UniqueFd socket) {
   return {};
 }
 
-int Foreground::AwaitStarted() {
+void Foreground::AwaitStart() {
+  const PinningDisplay display(*client_);
   client_->RunUntil([this] { return client_->started() || client_->end(); });
+}
+
+int Foreground::AwaitStarted() {
+  AwaitStart();
   if (client_->started()) return 0;
   // All is cleaned up when the supervisor has closed.
   if (client_->end()) client_->RunUntil([] { return false; });
@@ -105,7 +111,7 @@ int Foreground::AwaitStarted() {
 }
 
 int Foreground::Run() {
-  client_->RunUntil([this] { return client_->started() || client_->end(); });
+  AwaitStart();
   if (client_->started()) {
     StartPumps();
     AwaitEnd();

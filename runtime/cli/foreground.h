@@ -58,6 +58,7 @@ class Foreground {
   Foreground(const Containers& containers, const PhaseLog& phases, ForegroundPlan plan);
 
   Status Connect(UniqueFd socket);
+  void AwaitStart();
   void StartPumps();
   void StartOutput(const std::shared_ptr<UniqueFd>& stream, int user_fd, const char* name);
   void AwaitEnd();

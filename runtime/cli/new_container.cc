@@ -14,6 +14,7 @@
 #include "runtime/container_id.h"
 #include "runtime/container_sweep.h"
 #include "runtime/events.h"
+#include "runtime/passed_devices.h"
 #include "runtime/prepare_container.h"
 #include "vmm/base/file.h"
 #include "vmm/base/log.h"
@@ -47,6 +48,11 @@ Result<NewContainer> Prepare(const Containers& containers, const RunRequest& req
   }
   HULL_ASSIGN(PreparedContainer prepared,
               PrepareContainer(id, request.container, from, static_cast<uint32_t>(get_nprocs())));
+  // For the errors alone, while nothing has been made; the start finds them again.
+  if (request.container.devices.Any()) {
+    HULL_TRY(
+        FindDevices(containers, devices::HostTree::FromEnvironment(), request.container.devices));
+  }
   warnings = std::move(prepared.warnings);
   // Whatever the preparation calls it: without a name of the user's it is given one.
   prepared.record.name = request.container.name;

@@ -86,6 +86,14 @@ Action DeclareRun(CLI::App& app, const GlobalOptions& global) {
   };
 }
 
+constexpr Example kExamples[] = {
+    {"hull run --rm sample/busybox echo hello", "Run a command, and leave nothing behind"},
+    {"hull run -d --name web -m 512m sample/busybox sleep 1000", "Run one in the background"},
+    {"hull run --rm --device pci=0000:01:00.0 sample/busybox ls /dev",
+     "Give it a PCI device that hull device bind has taken from the host"},
+    {"hull run --rm --gpus all IMAGE", "Give it all GPUs that are bound"},
+};
+
 }  // namespace
 
 extern const Command kRun;
@@ -95,6 +103,18 @@ constinit const Command kRun = {
     .aliases = "container run",
     .summary = "Run a command in a new container in its own virtual machine",
     .arguments = "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+    .description =
+        "A device that is passed through is the virtual machine's own: its driver is the guest's, "
+        "and "
+        "the IOMMU keeps it to that machine's memory, all of which is pinned for it. hull device "
+        "ls shows "
+        "devices, hull device bind takes one from the host; pci=ADDRESS[,...] names it, "
+        "vfio=/dev/vfio/GROUP all of an IOMMU group, and vendor.com/class=name what a file in "
+        "/etc/cdi or "
+        "/var/run/cdi says. --annotation hull.modules=NAME[,...] loads kernel modules out of the "
+        "image's "
+        "/lib/modules for it.",
+    .examples = kExamples,
     .exit_codes = kContainerExitCodes,
     .passes_rest = true,
     .declare = DeclareRun,

@@ -8,7 +8,6 @@ using enum RunFlagKind;
 
 constexpr std::string_view kNoNetwork = "hull has no networks yet";
 constexpr std::string_view kNoVolumes = "hull has no volumes yet";
-constexpr std::string_view kNoDevices = "hull has no device passthrough yet";
 constexpr std::string_view kNoHealth = "hull runs no health checks";
 constexpr std::string_view kNoIoLimits = "hull does not limit disk I/O yet";
 constexpr std::string_view kWindows = "only Windows has it";
@@ -39,10 +38,14 @@ constexpr RunFlagSpec kTable[] = {
      true},
     {kDetachKeys, "--detach-keys", kValue, "KEYS", "Keys that detach from it (ctrl-p,ctrl-q)",
      true},
+    {kDevice, "--device", kList, "DEVICE",
+     "Pass a device through: pci=ADDRESS[,...], vfio=/dev/vfio/GROUP, or a CDI name"},
     {kDomainname, "--domainname", kValue, "NAME", "NIS domain name in the container"},
     {kEntrypoint, "--entrypoint", kValue, "PROGRAM", "Instead of the image's entry point"},
     {kEnv, "-e,--env", kList, "NAME[=VALUE]", "Set a variable, or pass on one of your own"},
     {kEnvFile, "--env-file", kList, "FILE", "Set the variables of this file, one a line"},
+    {kGpus, "--gpus", kList, "GPUS",
+     "Pass GPUs through: all, how many, or device=ADDRESS[,...] (in quotes if several)"},
     {kGroupAdd, "--group-add", kList, "GROUP", "Further group of the container's process"},
     {kHostname, "-h,--hostname", kValue, "NAME", "Host name in the container"},
     {kInit, "--init", kSwitch, "", "A small init as process 1: hands on signals, reaps orphans"},
@@ -103,8 +106,8 @@ constexpr RunFlagSpec kTable[] = {
     Refuse("--cpu-percent", kValue, kWindows, "|0|"),
     Refuse("--cpu-rt-period", kValue, "cgroup v2 has no such limit", "|0|"),
     Refuse("--cpu-rt-runtime", kValue, "cgroup v2 has no such limit", "|0|"),
-    Refuse("--device", kList, kNoDevices),
-    Refuse("--device-cgroup-rule", kList, kNoDevices),
+    Refuse("--device-cgroup-rule", kList,
+           "what --device passes through may be used without; --privileged allows the others"),
     Refuse("--device-read-bps", kList, kNoIoLimits),
     Refuse("--device-read-iops", kList, kNoIoLimits),
     Refuse("--device-write-bps", kList, kNoIoLimits),
@@ -116,7 +119,6 @@ constexpr RunFlagSpec kTable[] = {
     Refuse("--dns-option,--dns-opt", kList, kNoNetwork),
     Refuse("--dns-search", kList, kNoNetwork),
     Refuse("--expose", kList, kNoNetwork),
-    Refuse("--gpus", kValue, kNoDevices),
     Refuse("--health-cmd", kValue, kNoHealth, "||"),
     Refuse("--health-interval", kValue, kNoHealth, "|0|0s|"),
     Refuse("--health-retries", kValue, kNoHealth, "|0|"),

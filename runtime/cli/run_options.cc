@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "runtime/cli/device_flags.h"
 #include "runtime/cli/flag_reader.h"
 #include "runtime/cli/log_options.h"
 #include "runtime/cli/run_flags.h"
@@ -413,6 +414,7 @@ Result<RunRequest> InterpretRunFlags(const RunFlags& flags, const std::vector<st
     }
     SetNameValue(container.annotations, text);
   }
+  HULL_TRY(ReadDeviceFlags(reader, devices::HostTree::FromEnvironment(), container));
   HULL_ASSIGN(container.environment, ReadEnvironment(reader, host_variable));
   for (std::string& setting : container.environment) setting = ReplaceNonUtf8(setting);
   HULL_ASSIGN(container.labels, ReadLabels(reader));

@@ -126,6 +126,17 @@ TEST(RunRefusals, AWrongValueIsRefusedInDockersWords) {
       {{"--platform", "a/b/c/d"},
        R"(error parsing specified platform: "a/b/c/d": cannot parse platform specifier: invalid argument)"},
       {{"--pid", "foo"}, "--pid: invalid PID mode"},
+      {{"--device", "nvidia0"},
+       R"(invalid argument "nvidia0" for "--device" flag: it is neither a PCI device, a VFIO group nor a CDI name)"},
+      {{"--gpus", "many"},
+       R"(invalid argument "many" for "--gpus" flag: invalid count (many): value must be either "all" or an integer)"},
+      {{"--annotation", "hull.modules=bochs"},
+       "hull.modules: only a virtual machine with passed-through devices has a kernel that takes "
+       "modules"},
+      {{"--gpus", "all", "--annotation", "hull.modules=../x"},
+       "hull.modules: '../x' is no name of a kernel module"},
+      {{"--gpus", "all", "--annotation", "hull.modules="},
+       "hull.modules: '' is no name of a kernel module"},
       {{"--uts", "foo"}, "--uts: invalid UTS mode"},
       {{"--userns", "foo"}, "--userns: invalid USER mode"},
       {{"--cgroupns", "foo"}, "--cgroupns: invalid CGROUP mode"},
@@ -142,8 +153,16 @@ TEST(RunRefusals, AWrongValueIsRefusedInDockersWords) {
 
 TEST(RunRefusals, WhatHullLacksIsNamedWithTheReason) {
   const std::vector<Refused> table = {
-      {{"--gpus", "all"}, "--gpus: hull has no device passthrough yet"},
-      {{"--device", "/dev/x"}, "--device: hull has no device passthrough yet"},
+      {{"--gpus", "driver=nvidia"},
+       "could not select device driver \"nvidia\" with capabilities: [[gpu]]"},
+      {{"--device", "/dev/no-such:/dev/x:rwm"},
+       "--device /dev/no-such:/dev/x:rwm: the container's kernel is not the host's, and has none "
+       "of "
+       "the host's device nodes"},
+      {{"--device-cgroup-rule", "c 1:3 r"},
+       "--device-cgroup-rule: what --device passes through may be used without; --privileged "
+       "allows "
+       "the others"},
       {{"-v", "/a:/b"}, "--volume: hull has no volumes yet"},
       {{"--mount", "type=bind"}, "--mount: hull has no volumes yet; --tmpfs mounts a tmpfs"},
       {{"-p", "80:80"}, "--publish: hull has no networks yet"},

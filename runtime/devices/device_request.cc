@@ -24,7 +24,7 @@ std::string_view Word(std::string_view text) {
 class Resolver {
  public:
   explicit Resolver(const HostTree& host)
-      : host_(host), iommu_(IommuState::Read(host)), uses_(HostUses::Look(host)) {}
+      : host_(host), iommu_(IommuState::Read(host)), uses_(HostUses::LookForVms(host)) {}
 
   Result<DeviceGrant> Resolve(const std::vector<std::string>& devices,
                               const std::vector<std::string>& gpus) {

@@ -239,6 +239,35 @@ Error AsError(const PciDevice& device, std::span<const Obstacle> obstacles) {
       .WithHint(std::move(hint));
 }
 
+namespace {
+
+// The value of a "Name:   12 kB" line of /proc/meminfo.
+std::optional<uint64_t> MemoryField(std::string_view info, std::string_view name) {
+  const size_t at = info.find(name);
+  if (at == std::string_view::npos) return std::nullopt;
+  std::string_view rest = info.substr(at + name.size());
+  rest.remove_prefix(std::min(rest.find_first_not_of(' '), rest.size()));
+  uint64_t kibibytes = 0;
+  const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), kibibytes);
+  if (error != std::errc()) return std::nullopt;
+  return kibibytes << 10U;
+}
+
+// Pinned memory is taken at once and cannot be swapped: what the host does not have, its OOM killer
+// would have to find.
+Status CheckFreeMemory(std::string_view info, uint64_t bytes) {
+  const std::optional<uint64_t> available = MemoryField(info, "MemAvailable:");
+  const uint64_t swap = MemoryField(info, "SwapFree:").value_or(0);
+  if (!available || bytes <= *available + swap) return {};
+  return Fail(Error(ErrorCode::kExhausted,
+                    fmt::format("memory cannot be pinned: a device needs all {} MiB of its VM in "
+                                "place, and this host has {} MiB to give",
+                                bytes >> 20U, (*available + swap) >> 20U))
+                  .WithHint("give the VM less memory (-m), or end something else"));
+}
+
+}  // namespace
+
 Status CheckLockedMemory(const HostTree& host, uint64_t bytes) {
   rlimit limit{};
   if (::getrlimit(RLIMIT_MEMLOCK, &limit) != 0) return FailErrno("getrlimit");
@@ -249,8 +278,9 @@ Status CheckLockedMemory(const HostTree& host, uint64_t bytes) {
     std::from_chars(status.data() + at + kEffective.size(), status.data() + status.size(),
                     capabilities, 16);
   }
-  return CheckLockedMemory(bytes, limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur,
-                           (capabilities >> uint32_t{CAP_IPC_LOCK} & 1U) != 0);
+  HULL_TRY(CheckLockedMemory(bytes, limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur,
+                             (capabilities >> uint32_t{CAP_IPC_LOCK} & 1U) != 0));
+  return CheckFreeMemory(host.Read("/proc/meminfo"), bytes);
 }
 
 Status CheckLockedMemory(uint64_t bytes, uint64_t limit_bytes, bool may_exceed) {

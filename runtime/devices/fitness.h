@@ -64,8 +64,8 @@ std::vector<Obstacle> ObstaclesOf(const HostTree& host, const IommuState& iommu,
 // `obstacles` is not empty.
 Error AsError(const PciDevice& device, std::span<const Obstacle> obstacles);
 
-// Whether this process may lock `bytes` of memory, as VFIO does with all that a guest has.
-// kExhausted with what to change.
+// Whether this process may lock `bytes` of memory, as VFIO does with all that a guest has, and the
+// host has that much. kExhausted with what to change.
 Status CheckLockedMemory(const HostTree& host, uint64_t bytes);
 // The same from its numbers: `limit_bytes` is RLIMIT_MEMLOCK (UINT64_MAX: none).
 Status CheckLockedMemory(uint64_t bytes, uint64_t limit_bytes, bool may_exceed);

@@ -18,6 +18,11 @@ namespace hull::devices {
 HostTree::HostTree(std::string root, Writer writer)
     : root_(std::move(root)), writer_(std::move(writer)) {}
 
+HostTree HostTree::FromEnvironment() {
+  const char* root = ::getenv("HULL_HOST_ROOT");
+  return HostTree(root == nullptr ? "" : root);
+}
+
 bool HostTree::Exists(const std::string& path) const {
   return ::access(Real(path).c_str(), F_OK) == 0;
 }

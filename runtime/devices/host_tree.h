@@ -24,6 +24,10 @@ class HostTree {
   // `root`: "" for this host.
   explicit HostTree(std::string root = {}, Writer writer = {});
 
+  // This host; or, for tests of whole programs and for nothing else, the made-up one at
+  // HULL_HOST_ROOT.
+  static HostTree FromEnvironment();
+
   const std::string& root() const { return root_; }
   bool is_this_host() const { return root_.empty(); }
   // Where `path` really is.

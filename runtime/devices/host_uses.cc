@@ -17,6 +17,8 @@ constexpr uint64_t kMaxTableBytes = uint64_t{16} << 20U;
 constexpr size_t kMaxStacked = 256;
 constexpr size_t kMaxDescriptors = 65536;
 constexpr std::string_view kDevPrefix = "/dev/";
+// Of containers, as hull ps shows them.
+constexpr size_t kShortIdLength = 12;
 
 std::vector<std::string_view> Lines(std::string_view text) {
   std::vector<std::string_view> lines;
@@ -87,6 +89,12 @@ HostUses HostUses::Look(const HostTree& host) {
   uses.LookAtDisplays();
   uses.LookAtVfio();
   uses.LookAtClaims();
+  return uses;
+}
+
+HostUses HostUses::LookForVms(const HostTree& host) {
+  HostUses uses(host);
+  uses.LookAtVfio();
   return uses;
 }
 
@@ -338,7 +346,9 @@ void HostUses::LookAtVfio() {
       std::string who = fmt::format("process {} ({})", pid, program);
       // A machine of hull's runs in its container's directory, which has the container's id.
       const std::string id = host_.LinkName("/proc/" + pid + "/cwd");
-      if (program == "hull-vmm" && !id.empty()) who += fmt::format(", container {}", id);
+      if (program == "hull-vmm" && !id.empty()) {
+        who += fmt::format(", container {}", id.substr(0, kShortIdLength));
+      }
       vfio_users_.emplace(node, EscapeControl(fmt::format("{} uses it", who)));
     }
   }

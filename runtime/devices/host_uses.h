@@ -33,6 +33,10 @@ class HostUses {
   // returned.
   static HostUses Look(const HostTree& host);
 
+  // Only who has which device open through VFIO: all that can be said of one that has left the
+  // host's drivers, and much less to read.
+  static HostUses LookForVms(const HostTree& host);
+
   // At most kMaxUses, the first that were found.
   std::vector<HostUse> Of(const PciDevice& device) const;
 

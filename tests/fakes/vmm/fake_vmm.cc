@@ -17,6 +17,12 @@
 //   kill-self        dies by SIGKILL a moment after the start
 //   deaf             once the container runs, answers no call but the first Wait
 //   stubborn         signals but SIGKILL do not reach the container
+//   pinning          says three times how far the pinning of memory is, and takes a while for it
+//   no-driver        the guest has no driver for any passed-through device
+//   device-error     a passed-through device fails a moment after the start
+// The container's processes find the run directory in FAKE_RUN: vm.json in it; `created`, what was
+// asked of the agent, a word and its values a line; and `host-files`, the partition of that name,
+// as a machine would have it that has opened it.
 #include <fcntl.h>
 #include <pty.h>
 #include <signal.h>
@@ -29,6 +35,7 @@
 #include <array>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <functional>
 #include <future>
 #include <map>
@@ -40,6 +47,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 #include <boost/json/value_to.hpp>
 
 #include "guest-agent/protocol/agent.pb.h"
@@ -48,6 +56,7 @@
 #include "guest-agent/protocol/stream_frame.h"
 #include "tests/fakes/vmm/fake_archive.h"
 #include "vmm/api/outcome.h"
+#include "vmm/api/vm_config.h"
 #include "vmm/base/check.h"
 #include "vmm/base/file.h"
 
@@ -243,6 +252,11 @@ class Guest {
           usleep(kMoment);
           Panic();
         }).detach();
+      if (fault_ == "device-error")
+        std::thread([] {
+          usleep(kMoment);
+          End(api::Cause::kError, "device 0000:01:00.0 reported a fatal error");
+        }).detach();
       if (fault_ == "kill-self")
         std::thread([] {
           usleep(kMoment);
@@ -318,7 +332,33 @@ class Guest {
     if (request.mount_only()) return v1::CreateResponse();
     const boost::json::value config = boost::json::parse(request.oci_config());
     Add("")->Create(config.at("process").as_object(), request.stdio());
-    return v1::CreateResponse();
+    WriteDown(request, config);
+    v1::CreateResponse response;
+    for (const v1::PassedDevice& device : request.devices()) {
+      v1::DeviceReport* report = response.add_devices();
+      report->set_address(device.address());
+      if (fault_ == "no-driver") continue;
+      report->set_driver("fake\x1b");
+      report->add_nodes("/dev/fake0");
+      report->add_interfaces("eth0");
+    }
+    return response;
+  }
+
+  static void WriteDown(const v1::CreateRequest& request, const boost::json::value& config) {
+    std::string text;
+    for (const auto& layer : request.rootfs().layers()) text += "layer " + layer.device() + "\n";
+    for (const auto& device : request.devices()) text += "device " + device.address() + "\n";
+    for (const auto& module : request.modules()) text += "module " + module + "\n";
+    for (const auto& group : request.additional_groups()) text += "group " + group + "\n";
+    for (const auto& attachment : request.attachments()) {
+      text += fmt::format("attachment {} {}\n", attachment.name(), attachment.layer().device());
+    }
+    for (const auto& mount : config.at("mounts").as_array()) {
+      if (mount.at("type") != "bind") continue;
+      text += "bind " + boost::json::serialize(mount) + "\n";
+    }
+    HULL_CHECK(WriteFileAtomically("created", text, 0600).has_value());
   }
 
   Result<v1::ExecResponse> Exec(const v1::ExecRequest& request) {
@@ -407,11 +447,24 @@ int Main(int argc, char** argv) {
   fcntl(status_fd, F_SETFD, FD_CLOEXEC);
   const char* set = std::getenv("FAKE_VMM");
   const std::string fault = set == nullptr ? "" : set;
-  if (access(argv[2], R_OK) != 0) return 24;
+  const Result<std::string> text = ReadFile(argv[2], api::kMaxConfigBytes);
+  const Result<api::VmConfig> config =
+      text ? api::ParseVmConfig(*text) : Result<api::VmConfig>(Fail(text.error()));
+  if (!config) End(api::Cause::kStart, config.error().ToString());
+  setenv("FAKE_RUN", std::filesystem::current_path().c_str(), 1);
+  for (const api::BlockConfig& disk : config->block) {
+    for (const api::PartitionConfig& part : disk.partitions) {
+      if (part.name == "host-files") HULL_CHECK(link(part.path.c_str(), "host-files") == 0);
+    }
+  }
   if (fault == "start") End(api::Cause::kStart, "no machine: cannot open /dev/kvm");
   if (fault == "die") {
     static_cast<void>(WriteAll(STDERR_FILENO, "fake: about to die\n"));
     return 9;
+  }
+  for (uint64_t i = 1; fault == "pinning" && i <= 3; ++i) {
+    Say(api::PinningLine({.done_bytes = i << 30U, .total_bytes = uint64_t{4} << 30U}));
+    usleep(kMoment);
   }
   Say(api::StartedLine());
   if (fault == "panic-boot") Panic();
