@@ -22,7 +22,8 @@ Result<std::string> Remove(const Containers& containers, const std::string& name
   if (!record && flags.force && record.error().code() == ErrorCode::kNotFound) return "";
   if (!record) return Fail(std::move(record).error());
   const std::string id = record->id;
-  if (IsRunning(*record) && flags.force) HULL_TRY(KillContainer(containers, *record, AfterKill::kRemoved));
+  if (IsRunning(*record) && flags.force)
+    HULL_TRY(KillContainer(containers, *record, AfterKill::kRemoved));
   Status removed = containers.Remove(id);
   // Somebody may start it again and again; not for ever.
   for (int attempt = 0; attempt < kForceAttempts && !removed && flags.force; ++attempt) {

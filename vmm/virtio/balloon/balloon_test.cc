@@ -74,11 +74,7 @@ TEST_F(BalloonTest, ReportedBlocksAreEmptyAfterwardsAndTheirNeighboursAreNot) {
   const GuestAddress first = Used(harness_.guest(), 4);
   const GuestAddress second = Used(harness_.guest(), 1);
   const GuestAddress kept = Used(harness_.guest(), 1);
-  harness_.ring(kReporting)
-      .Chain()
-      .WritableAt(first, 4 * kPage)
-      .WritableAt(second, kPage)
-      .Submit();
+  harness_.ring(kReporting).Chain().WritableAt(first, 4 * kPage).WritableAt(second, kPage).Submit();
   EXPECT_EQ(Serve(kReporting).length, 0U) << "nothing is written into a reported block";
   for (uint64_t page = 0; page < 4; ++page) {
     EXPECT_EQ(harness_.guest().Read(*first.Add(page * kPage), kPage), Zeroes()) << page;
