@@ -186,9 +186,14 @@ bool Edu::InterruptEveryCpu(uint32_t index) const {
       if (!line.Names("vfio-")) continue;
       WriteText("/proc/irq/" + line.number + "/smp_affinity_list", std::to_string(cpu));
     }
-    // Linux moves an interrupt to another CPU when it comes next.
-    came = RaiseOnce(index, event, 1U << round);
-    const uint64_t before = counted(cpu);
+    // Linux moves an interrupt to another CPU when it comes next, or later while an earlier move is
+    // being cleaned up.
+    uint64_t before = counted(cpu);
+    const uint64_t at_first = before;
+    for (int i = 0; i < 10 && came && before == at_first; ++i) {
+      came = RaiseOnce(index, event, 1U << round);
+      before = counted(cpu);
+    }
     came = came && RaiseOnce(index, event, 2U << round);
     const uint64_t after = counted(cpu);
     if (came && after == before + 1) continue;
