@@ -91,6 +91,12 @@ Result<UniqueFd> FakeVfio::Open(const std::string& path) {
   if ((path == "/dev/vfio/vfio" && !has_vfio) || (path == "/dev/iommu" && !has_iommufd)) {
     return Fail(Error::FromErrno(ENOENT, "open " + path));
   }
+  // A group's node is there while a device of it is vfio-pci's.
+  for (const auto& [address, device] : devices_) {
+    if (!name.empty() && device.group == name && device.driver != "vfio-pci") {
+      return Fail(Error::FromErrno(ENOENT, "open " + path));
+    }
+  }
   if (busy_groups.contains(name)) return Fail(Error::FromErrno(EBUSY, "open " + path));
   return MakeFd(path);
 }
@@ -100,11 +106,15 @@ Result<std::string> FakeVfio::ReadLink(const std::string& path) {
     if (path == "/sys/bus/pci/devices/" + address + "/iommu_group" && !device.group.empty()) {
       return "../../../kernel/iommu_groups/" + device.group;
     }
+    if (path == "/sys/bus/pci/devices/" + address + "/driver" && !device.driver.empty()) {
+      return "../../../bus/pci/drivers/" + device.driver;
+    }
   }
   return Fail(Error::FromErrno(ENOENT, "readlink " + path));
 }
 
 Result<std::string> FakeVfio::FindEntry(const std::string& directory, const std::string& prefix) {
+  if (directory == "/sys/bus/pci/devices" && devices_.contains(prefix)) return prefix;
   size_t number = 0;
   for (const auto& [address, device] : devices_) {
     if (has_iommufd && directory == "/sys/bus/pci/devices/" + address + "/vfio-dev") {

@@ -24,6 +24,7 @@ struct FakeVfioDevice {
   bool msix_can_grow = true;
   bool can_reset = true;
   std::string group = "7";
+  std::string driver = "vfio-pci";  // "": none
 
   void Set(uint32_t offset, uint32_t value, size_t size_bytes) {
     for (size_t i = 0; i < size_bytes; ++i) {

@@ -46,4 +46,10 @@ class AddressSpace {
 // "/sys/bus/pci/devices/ADDRESS/NAME".
 std::string DeviceFile(const std::string& address, const std::string& name);
 
+// What kinds of address space say alike. Each has what to do as its hint.
+Status CheckPresent(Host& host, const std::string& address);
+Error NotBound(Host& host, const std::string& address);
+// `error_number` is what the kernel answered to a mapping of `range`.
+Error CannotPin(int error_number, const GuestRange& range);
+
 }  // namespace hull::vfio

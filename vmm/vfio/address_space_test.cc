@@ -77,6 +77,27 @@ TEST_F(AddressSpaceTest, DeviceWithoutAGroupAsksForTheIommu) {
   ExpectRefusal("in no IOMMU group", "intel_iommu=on");
 }
 
+TEST_F(AddressSpaceTest, DeviceThatIsGoneIsToldApart) {
+  for (const bool has_iommufd : {false, true}) {
+    host_.has_iommufd = has_iommufd;
+    const auto space = AddressSpace::Create(host_, kSecond);
+    ASSERT_FALSE(space.has_value());
+    EXPECT_EQ(space.error().ToString(), "this host has no PCI device 0000:01:00.1");
+    EXPECT_NE(space.error().hint().find("hull device ls"), std::string::npos);
+    ASSERT_TRUE(Open().has_value());
+    EXPECT_FALSE(Open(kSecond).has_value());
+    space_.reset();
+  }
+}
+
+TEST_F(AddressSpaceTest, DeviceOfAnotherDriverIsToldWithItsName) {
+  host_.device(kFirst).driver = "nvme";
+  ExpectRefusal("0000:01:00.0 has the driver nvme, and not vfio-pci",
+                "bind the device to vfio-pci: hull device bind 0000:01:00.0");
+  host_.device(kFirst).driver.clear();
+  ExpectRefusal("0000:01:00.0 has no driver, and not vfio-pci", "hull device bind");
+}
+
 TEST_F(AddressSpaceTest, GroupThatSomebodyHasIsToldApart) {
   host_.busy_groups = {"7"};
   ExpectRefusal("/dev/vfio/7", "another VM");

@@ -9,18 +9,15 @@ namespace hull::vfio {
 namespace {
 
 constexpr const char kModuleHint[] = "load the modules vfio-pci and vfio_iommu_type1";
-constexpr const char kBindHint[] =
-    "bind the device to vfio-pci, and switch the IOMMU on (intel_iommu=on, or in the firmware for "
-    "AMD)";
+constexpr const char kIommuHint[] =
+    "switch the IOMMU on: VT-d or AMD-Vi in the firmware, and intel_iommu=on on Intel's kernel "
+    "command line (`hull check` says more)";
+constexpr const char kPermissionHint[] = "run as root, or give this user the group's node";
 constexpr const char kBusyHint[] = "another VM or program has a device of this group";
 constexpr const char kGroupHint[] =
     "bind the group's other devices to vfio-pci, too, or unbind them from their drivers";
 constexpr const char kRemappingHint[] =
     "the IOMMU has to remap interrupts, too: without that a device can forge them";
-constexpr const char kPinHint[] =
-    "all of a VM's memory is pinned when it has a device: raise the locked-memory limit (ulimit "
-    "-l, "
-    "LimitMEMLOCK=) above it, or give the VM less";
 
 }  // namespace
 
@@ -40,10 +37,11 @@ Result<std::unique_ptr<ContainerSpace>> ContainerSpace::Create(Host& host) {
 }
 
 Result<OpenedDevice> ContainerSpace::Open(const std::string& address) {
+  HULL_TRY(CheckPresent(host_, address));
   auto link = host_.ReadLink(DeviceFile(address, "iommu_group"));
   if (!link) {
     Error error = MakeError(ErrorCode::kUnsupported, "{} is in no IOMMU group", address);
-    return Fail(std::move(error).WithHint(kBindHint));
+    return Fail(std::move(error).WithHint(kIommuHint));
   }
   const std::string number = link->substr(link->rfind('/') + 1);
   auto known = groups_.find(number);
@@ -57,10 +55,8 @@ Result<OpenedDevice> ContainerSpace::Open(const std::string& address) {
   UniqueFd device(
       host_.Ioctl(known->second.get(), VFIO_GROUP_GET_DEVICE_FD, static_cast<void*>(name.data())));
   if (!device.valid()) {
-    Error error =
-        Error::FromErrno(errno, fmt::format("open {} in IOMMU group {}", address, number));
-    if (error.error_number() == ENODEV) error = std::move(error).WithHint(kBindHint);
-    return Fail(std::move(error));
+    if (errno == ENODEV) return Fail(NotBound(host_, address));
+    return FailErrno("open {} in IOMMU group {}", address, number);
   }
   return OpenedDevice{std::move(device), is_new ? known->second.get() : -1};
 }
@@ -68,8 +64,17 @@ Result<OpenedDevice> ContainerSpace::Open(const std::string& address) {
 Result<UniqueFd> ContainerSpace::OpenGroup(const std::string& number, const std::string& address) {
   auto group = host_.Open("/dev/vfio/" + number);
   if (!group) {
-    const bool is_busy = group.error().error_number() == EBUSY;
-    return Fail(std::move(group).error().WithHint(is_busy ? kBusyHint : kBindHint));
+    switch (group.error().error_number()) {
+      case ENOENT:
+        return Fail(NotBound(host_, address));
+      case EBUSY:
+        return Fail(std::move(group).error().WithHint(kBusyHint));
+      case EACCES:
+      case EPERM:
+        return Fail(std::move(group).error().WithHint(kPermissionHint));
+      default:
+        return Fail(std::move(group).error());
+    }
   }
   vfio_group_status status = {};
   status.argsz = sizeof(status);
@@ -106,10 +111,7 @@ Status ContainerSpace::Map(const GuestRange& range, uint64_t host_address, DmaAc
   map.iova = range.start().value();
   map.size = range.size_bytes();
   if (host_.Ioctl(container_.get(), VFIO_IOMMU_MAP_DMA, &map) == 0) return {};
-  Error error = Error::FromErrno(
-      errno, fmt::format("pin {} MiB at {:#x}", range.size_bytes() >> 20U, map.iova));
-  if (error.error_number() == ENOMEM) error = std::move(error).WithHint(kPinHint);
-  return Fail(std::move(error));
+  return Fail(CannotPin(errno, range));
 }
 
 }  // namespace hull::vfio

@@ -10,10 +10,6 @@ namespace {
 constexpr const char kBusyHint[] = "another VM or program has this device or one of its group";
 constexpr const char kGroupHint[] =
     "another device of its IOMMU group may be in use by the host: bind that to vfio-pci, too";
-constexpr const char kPinHint[] =
-    "all of a VM's memory is pinned when it has a device: raise the locked-memory limit (ulimit "
-    "-l, "
-    "LimitMEMLOCK=) above it, or give the VM less";
 
 }  // namespace
 
@@ -26,8 +22,10 @@ Result<std::unique_ptr<IommufdSpace>> IommufdSpace::Create(Host& host) {
 }
 
 Result<OpenedDevice> IommufdSpace::Open(const std::string& address) {
-  HULL_ASSIGN(const std::string node, host_.FindEntry(DeviceFile(address, "vfio-dev"), "vfio"));
-  HULL_ASSIGN(UniqueFd device, host_.Open("/dev/vfio/devices/" + node));
+  HULL_TRY(CheckPresent(host_, address));
+  auto node = host_.FindEntry(DeviceFile(address, "vfio-dev"), "vfio");
+  if (!node) return Fail(NotBound(host_, address));
+  HULL_ASSIGN(UniqueFd device, host_.Open("/dev/vfio/devices/" + *node));
   BindIommufd bind = {.argsz = sizeof(bind), .flags = 0, .iommufd = iommufd_.get(), .out_devid = 0};
   if (host_.Ioctl(device.get(), kBindIommufd, &bind) != 0) {
     Error error = Error::FromErrno(errno, fmt::format("bind {} to iommufd", address));
@@ -53,10 +51,7 @@ Status IommufdSpace::Map(const GuestRange& range, uint64_t host_address, DmaAcce
                  .length = range.size_bytes(),
                  .iova = range.start().value()};
   if (host_.Ioctl(iommufd_.get(), kIoasMap, &map) == 0) return {};
-  Error error = Error::FromErrno(
-      errno, fmt::format("pin {} MiB at {:#x}", range.size_bytes() >> 20U, map.iova));
-  if (error.error_number() == ENOMEM) error = std::move(error).WithHint(kPinHint);
-  return Fail(std::move(error));
+  return Fail(CannotPin(errno, range));
 }
 
 }  // namespace hull::vfio
