@@ -70,7 +70,7 @@ def _lab(report: Report, pattern: str, with_scripts: bool) -> None:
     with ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2)) as pool:
         jobs = [pool.submit(suites.lab_shard, report, index, pattern) for index in range(suites.SHARDS)]
         jobs.append(pool.submit(suites.device_lab, report, pattern))
-        jobs.append(pool.submit(suites.vfio_lab, report, pattern))
+        jobs += [pool.submit(suites.vfio_lab, report, pattern, iommu) for iommu in ("intel", "amd")]
         jobs += [pool.submit(suites.parity, report, pattern, shard) for shard in range(suites.PARITY_SHARDS)]
         if not pattern:
             jobs.append(pool.submit(suites.vtx_smoke, report))
