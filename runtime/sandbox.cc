@@ -27,7 +27,6 @@ constexpr std::string_view kVsockName = "vsock.sock";
 constexpr std::string_view kControlName = "control.sock";
 constexpr std::string_view kConsoleName = "console.log";
 constexpr std::string_view kLogName = "hull-vmm.log";
-constexpr std::string_view kScratchName = "scratch.img";
 // Of the hybrid convention: every guest may have the same, since each has its own socket.
 constexpr uint64_t kGuestCid = 3;
 constexpr int kConnectTimeoutMs = 60'000;
