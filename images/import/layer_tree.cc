@@ -17,6 +17,8 @@ constexpr std::string_view kOpaqueMarker = ".wh..wh..opq";
 constexpr int kLinkHops = 40;
 // PATH_MAX leaves room for this many names; deeper could never be opened by its path.
 constexpr size_t kDepth = PATH_MAX / 2;
+// Files of layers below that one layer may link to.
+constexpr size_t kMaxLowerLinks = 10'000;
 
 std::string Quoted(std::string_view path) {
   return fmt::format("\"{}\"", path);
@@ -76,6 +78,16 @@ bool IsStorableXattr(std::string_view name) {
     if (name.starts_with(prefix) && name.size() > prefix.size()) return true;
   }
   return name == XATTR_NAME_POSIX_ACL_ACCESS || name == XATTR_NAME_POSIX_ACL_DEFAULT;
+}
+
+// "a//./b/" as "a/b".
+Result<std::string> CleanPath(std::string_view path) {
+  HULL_ASSIGN(const std::vector<std::string> reversed, CleanNamesReversed(path));
+  std::string clean;
+  for (auto name = reversed.rbegin(); name != reversed.rend(); ++name) {
+    clean += (clean.empty() ? "" : "/") + *name;
+  }
+  return clean;
 }
 
 // Out of line: g++ 12 believes that a short string's buffer is read uninitialised when this is
@@ -172,7 +184,7 @@ Result<LayerTree::Place> LayerTree::Locate(std::string_view path, bool create) {
     HULL_TRY(CheckName(name));
     const auto found = directory.children.find(name);
     if (found == directory.children.end()) {
-      if (!create) return Fail(ErrorCode::kCorrupt, "is not in the layer");
+      if (!create) return Fail(ErrorCode::kNotFound, "is not in the layer");
       HULL_ASSIGN(Inode * made, MakeImplicit(directory, name));
       above.push_back(made);
     } else if (IsDirectory(*found->second)) {
@@ -245,12 +257,19 @@ Status LayerTree::AddHardLink(std::string_view path, std::string_view target) {
     return fmt::format("{}, a hard link to {}", Quoted(path), Quoted(target));
   };
   HULL_TRY_WITHIN(attempt(), Account(path.size()));
-  HULL_ASSIGN_WITHIN(attempt() + ": the target", const Place from, Locate(target, false));
-  const auto source = from.parent->children.find(from.name);
-  if (from.name.empty() || source == from.parent->children.end()) {
-    return Fail(ErrorCode::kCorrupt,
-                "{}: the target is not in the layer (lower layers do not count)", attempt());
+  const Result<Place> from = Locate(target, false);
+  if (!from && from.error().code() != ErrorCode::kNotFound) {
+    return Fail(Error(from.error()).Within(attempt() + ": the target"));
   }
+  if (from && from->name.empty()) {
+    return Fail(ErrorCode::kCorrupt, "{}: the target is a directory", attempt());
+  }
+  const bool there = from && from->parent->children.contains(from->name);
+  if (!there) {
+    HULL_TRY_WITHIN(attempt(), LinkBelow(path, target));
+    return {};
+  }
+  const auto source = from->parent->children.find(from->name);
   Inode* inode = source->second;
   if (IsDirectory(*inode)) {
     return Fail(ErrorCode::kCorrupt, "{}: the target is a directory", attempt());
@@ -269,15 +288,64 @@ Status LayerTree::AddHardLink(std::string_view path, std::string_view target) {
   return {};
 }
 
+Status LayerTree::LinkBelow(std::string_view path, std::string_view target) {
+  if (!below_.empty()) return Fail(ErrorCode::kCorrupt, "the target is not in the layer");
+  HULL_ASSIGN(const std::string name, CleanPath(path));
+  HULL_ASSIGN(std::string wanted, CleanPath(target));
+  // It is told to others as a line of text.
+  const bool plain = std::all_of(wanted.begin(), wanted.end(), [](char c) {
+    return static_cast<unsigned char>(c) >= ' ' && c != '\\' && c != '\x7f';
+  });
+  if (wanted.empty() || !plain) return Fail(ErrorCode::kCorrupt, "the target is not in the layer");
+  // A link to what was left out itself.
+  if (!left_out_.contains(wanted)) lower_links_.insert(std::move(wanted));
+  left_out_.insert(name);
+  if (lower_links_.size() > kMaxLowerLinks) {
+    return Fail(ErrorCode::kExhausted, "links to more than {} files of layers below",
+                kMaxLowerLinks);
+  }
+  return {};
+}
+
+Result<Inode*> LayerTree::AddBelow(std::string_view path, Metadata metadata) {
+  HULL_ASSIGN(Inode* const inode, Add(path, std::move(metadata)));
+  if (inode == nullptr || IsDirectory(*inode)) {
+    return Fail(ErrorCode::kCorrupt, "{} is no file of a layer below", Quoted(path));
+  }
+  below_.insert(inode);
+  return inode;
+}
+
+// Whether nothing is left of a directory that the tar has no entry for.
+bool LayerTree::RemoveBelow(Inode& directory) {
+  std::erase_if(directory.children, [this](auto& child) {
+    Inode& inode = *child.second;
+    if (IsDirectory(inode)) return RemoveBelow(inode);
+    if (!below_.contains(&inode)) return false;
+    --inode.links;
+    return true;
+  });
+  return directory.implicit && directory.children.empty();
+}
+
 void LayerTree::ResolveWhiteouts() {
   // inodes_ grows while it is walked: an index, not an iterator.
   const size_t count = inodes_.size();
   for (size_t i = 0; i < count; ++i) {
     Inode& directory = inodes_[i];
+    if (directory.opaque && !below_.empty()) RemoveBelow(directory);
     for (const std::string& name : directory.whiteouts) {
       // A whiteout hides what lower layers have and nothing of its own layer (OCI image-spec,
       // layer.md). A directory that is new in its place must not show what the lower one held.
-      const auto found = directory.children.find(name);
+      auto found = directory.children.find(name);
+      if (found != directory.children.end() && !below_.empty()) {
+        Inode& hidden = *found->second;
+        if (IsDirectory(hidden) ? RemoveBelow(hidden) : below_.contains(&hidden)) {
+          --hidden.links;
+          directory.children.erase(found);
+          found = directory.children.end();
+        }
+      }
       if (found != directory.children.end()) {
         if (IsDirectory(*found->second)) found->second->opaque = true;
         continue;

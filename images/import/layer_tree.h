@@ -69,8 +69,14 @@ class LayerTree {
   // kCorrupt: a path that climbs out of the image, or leads through something that is no directory.
   Result<Inode*> Add(std::string_view path, Metadata metadata);
 
-  // Adds a further name for a file that the layer already has.
+  // Adds a further name for a file that the layer already has. One that it does not have may be of
+  // a layer below: without such files (AddBelow) the name is left out, and the target is among
+  // LowerLinks(); with them it is kCorrupt.
   Status AddHardLink(std::string_view path, std::string_view target);
+
+  // A file of a layer below that hard links lead to, before the first entry of the tar: as if it
+  // stood at the layer's beginning, but that whiteouts hide it. The new inode.
+  Result<Inode*> AddBelow(std::string_view path, Metadata metadata);
 
   // Turns the whiteouts into overlayfs' form: a character device 0:0, or the attribute
   // trusted.overlay.opaque on a directory. Called once, after the last entry.
@@ -79,6 +85,8 @@ class LayerTree {
   Inode* root() { return root_; }
   // Paths of directories that the tar has no entry for; "" is the root.
   std::vector<std::string> ImplicitDirectories() const;
+  // What hard links lead to and only a layer below can have, each once: names and single slashes.
+  const std::set<std::string>& LowerLinks() const { return lower_links_; }
   // Attributes that no layer can carry and that were left out.
   uint64_t dropped_xattrs() const { return dropped_xattrs_; }
 
@@ -92,6 +100,8 @@ class LayerTree {
   Result<Inode*> MakeImplicit(Inode& parent, const std::string& name);
   Result<Inode*> NewInode(Metadata metadata);
   Status AddWhiteout(Inode& parent, std::string_view name);
+  Status LinkBelow(std::string_view path, std::string_view target);
+  bool RemoveBelow(Inode& directory);
   Status Account(uint64_t text_bytes);
   Status KeepUsableXattrs(Metadata& metadata);
 
@@ -101,6 +111,9 @@ class LayerTree {
   uint64_t dropped_xattrs_ = 0;
   std::deque<Inode> inodes_;  // stable addresses; also those no longer reachable
   Inode* root_;
+  std::set<std::string> lower_links_;
+  std::set<std::string> left_out_;  // names that lead to these
+  std::set<const Inode*> below_;
 };
 
 }  // namespace hull::images

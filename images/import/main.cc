@@ -1,12 +1,13 @@
 // hull-import: what reads and makes layers, in a process that can do nothing else.
 //
-//   hull-import LIMIT-BYTES LIMIT-ENTRIES <blob 3>image 4>recipe
+//   hull-import LIMIT-BYTES LIMIT-ENTRIES [below] <blob 3>image 4>recipe [5<below]
 //
 // One layer from a blob to an EROFS file. Standard input is the blob, descriptors 3 and 4 are empty
 // files open for writing (4: images/import/recipe.h). On standard output comes a report, a line
 // each "key value", the last one "end": blob-digest, blob-bytes, diff-id, tar-bytes, image-bytes,
-// dropped-xattrs, any number of implicit (a directory, control characters escaped); or "error CODE
-// ERRNO MESSAGE" alone. Exit code 0 with a report, 1 with an error, 2 when called wrongly.
+// dropped-xattrs, any number of implicit (a directory, control characters escaped) and lower-link
+// (a file of a layer below; descriptor 5 has such files, images/import/below_reader.h); or "error
+// CODE ERRNO MESSAGE" alone. Exit code 0 with a report, 1 with an error, 2 when called wrongly.
 //
 //   hull-import rebuild <recipe 3<image
 //
@@ -46,6 +47,7 @@ namespace {
 
 constexpr int kImageFd = 3;
 constexpr int kRecipeFd = 4;
+constexpr int kBelowFd = 5;
 // The tree's own cap on text is 1 GiB; entries add to it. A tar that needs more ends in kExhausted.
 constexpr uint64_t kMemoryBytes = uint64_t{8} << 30;
 // More than this is not worth reporting: the report is a help, and its reader has a cap.
@@ -62,6 +64,8 @@ std::string Describe(const TarLayerReport& report) {
     if (text.size() > cap) break;
     text += fmt::format("implicit {}\n", EscapeControl(path));
   }
+  // All of them or none: one that were missing would be a file that is missing.
+  for (const std::string& path : report.lower_links) text += fmt::format("lower-link {}\n", path);
   return text + "end\n";
 }
 
@@ -76,13 +80,13 @@ bool ParseNumber(const char* text, uint64_t& value) {
   return error == std::errc() && end == view.data() + view.size();
 }
 
-Result<TarLayerReport> Run(const TarLimits& limits) {
+Result<TarLayerReport> Run(const TarLimits& limits, int below_fd) {
   HULL_TRY(Confine(kMemoryBytes));
-  return ConvertTarLayer(STDIN_FILENO, kImageFd, kRecipeFd, limits);
+  return ConvertTarLayer(STDIN_FILENO, kImageFd, kRecipeFd, limits, below_fd);
 }
 
-int Convert(const TarLimits& limits) {
-  const Result<TarLayerReport> report = Run(limits);
+int Convert(const TarLimits& limits, int below_fd) {
+  const Result<TarLayerReport> report = Run(limits, below_fd);
   const Status written =
       WriteAll(STDOUT_FILENO, report ? Describe(*report) : Describe(report.error()));
   return report && written ? 0 : 1;
@@ -144,10 +148,13 @@ int main(int argc, char** argv) {
     return EndWith(Pack(pack, std::span(argv, static_cast<size_t>(argc)).subspan(4)));
   }
   TarLimits limits;
-  if (argc == 3 && ParseNumber(argv[1], limits.bytes) && ParseNumber(argv[2], limits.entries))
-    return Convert(limits);
+  const bool below = argc == 4 && std::string_view(argv[3]) == "below";
+  if ((argc == 3 || below) && ParseNumber(argv[1], limits.bytes) &&
+      ParseNumber(argv[2], limits.entries)) {
+    return Convert(limits, below ? kBelowFd : -1);
+  }
   std::fputs(
-      "usage: hull-import LIMIT-BYTES LIMIT-ENTRIES <BLOB 3>IMAGE 4>RECIPE\n"
+      "usage: hull-import LIMIT-BYTES LIMIT-ENTRIES [below] <BLOB 3>IMAGE 4>RECIPE [5<BELOW]\n"
       "       hull-import rebuild <RECIPE 3<IMAGE\n"
       "       hull-import split LIMIT-BYTES LIMIT-ENTRIES <ARCHIVE\n"
       "       hull-import pack LIMIT-BYTES LIMIT-ENTRIES {one|all PATH}... 3>IMAGE\n"

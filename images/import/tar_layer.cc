@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "images/import/below_reader.h"
 #include "images/import/blob_reader.h"
 #include "images/import/erofs_writer.h"
 #include "images/import/layer_tree.h"
@@ -35,6 +36,7 @@ class Converter {
         recipe_(recipe_fd),
         tree_(TreeLimits{.entries = limits.entries}) {}
 
+  Status AddBelow(int below_fd);
   Result<TarLayerReport> Run();
 
  private:
@@ -180,6 +182,23 @@ Status Converter::AddEntry(archive_entry* entry) {
   return {};
 }
 
+Status Converter::AddBelow(int below_fd) {
+  BelowReader below(below_fd);
+  for (;;) {
+    HULL_ASSIGN(std::optional<BelowFile> file, below.Next());
+    if (!file) return {};
+    const bool regular = S_ISREG(file->metadata.mode);
+    HULL_ASSIGN(Inode* const inode, tree_.AddBelow(file->path, std::move(file->metadata)));
+    inode->target = std::move(file->target);
+    inode->device = file->device;
+    if (!regular) continue;
+    HULL_TRY(writer_.BeginFile(*inode, file->data_bytes));
+    HULL_TRY(below.ReadData(*file, [this](uint64_t offset, std::span<const std::byte> data) {
+      return writer_.WriteFile(offset, data);
+    }));
+  }
+}
+
 Result<TarLayerReport> Converter::Run() {
   reader_.reset(archive_read_new());
   if (reader_ == nullptr || archive_read_support_format_tar(reader_.get()) != ARCHIVE_OK ||
@@ -205,6 +224,7 @@ Result<TarLayerReport> Converter::Run() {
   report.diff_id = blob_.FinishTarDigest();
   report.tar_bytes = blob_.tar_bytes();
   report.implicit_directories = tree_.ImplicitDirectories();
+  report.lower_links = {tree_.LowerLinks().begin(), tree_.LowerLinks().end()};
   report.dropped_xattrs = tree_.dropped_xattrs();
   tree_.ResolveWhiteouts();
   HULL_TRY(writer_.Finish(*tree_.root(), report.diff_id));
@@ -216,8 +236,10 @@ Result<TarLayerReport> Converter::Run() {
 }  // namespace
 
 Result<TarLayerReport> ConvertTarLayer(int blob_fd, int image_fd, int recipe_fd,
-                                       const TarLimits& limits) {
-  return Converter(blob_fd, image_fd, recipe_fd, limits).Run();
+                                       const TarLimits& limits, int below_fd) {
+  Converter converter(blob_fd, image_fd, recipe_fd, limits);
+  if (below_fd >= 0) HULL_TRY(converter.AddBelow(below_fd));
+  return converter.Run();
 }
 
 }  // namespace hull::images

@@ -6,10 +6,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <map>
 #include <string>
 
 #include "images/digest/digest.h"
+#include "images/import/below_reader.h"
+#include "images/import/erofs_format.h"
 #include "images/import/recipe.h"
 #include "images/import/testing/erofs_reader.h"
 #include "images/import/testing/tar_builder.h"
@@ -273,8 +276,8 @@ INSTANTIATE_TEST_SUITE_P(
                     "not a directory"},
         HostileCase{"hard_link_outside",
                     [](TarBuilder& tar) { tar.HardLink("l", "../../etc/shadow"); }, "climbs out"},
-        HostileCase{"hard_link_to_nothing",
-                    [](TarBuilder& tar) { tar.HardLink("l", "etc/shadow"); }, "not in the layer"},
+        HostileCase{"hard_link_that_cannot_be_below",
+                    [](TarBuilder& tar) { tar.HardLink("l", "etc/sha\ndow"); }, "not in the layer"},
         HostileCase{"hard_link_to_directory",
                     [](TarBuilder& tar) { tar.Directory("d").HardLink("l", "d"); },
                     "is a directory"},
@@ -467,6 +470,83 @@ TEST(TarLayer, ReportsDirectoriesWithoutEntry) {
   const Converted converted = Convert(tar.Finish());
   ASSERT_TRUE(converted.report);
   EXPECT_THAT(converted.report->implicit_directories, ::testing::ElementsAre("a"));
+}
+
+TEST(TarLayer, HardLinksToLayersBelowAreToldAndLeftOut) {
+  TarBuilder tar;
+  tar.File("own").HardLink("e/g", "./d//f").HardLink("e/h", "e/g").HardLink("e/i", "d/f");
+  const Converted converted = Convert(tar.Finish());
+  ASSERT_TRUE(converted.report) << converted.report.error().ToString();
+  EXPECT_EQ(converted.report->lower_links, std::vector<std::string>{"d/f"});
+  const auto files = ReadErofs(converted.image);
+  EXPECT_TRUE(files.contains("own"));
+  EXPECT_FALSE(files.contains("e/g") || files.contains("e/h"));
+}
+
+// As images/store/lower_links.cc writes it.
+std::string BelowRecord(const std::string& path, const std::string& data) {
+  erofs::DiskInode inode = {};
+  inode.mode = 0100640;
+  inode.uid = 7;
+  const BelowRecordHead head{static_cast<uint32_t>(path.size()), sizeof inode, data.size()};
+  std::string record(sizeof head + sizeof inode, '\0');
+  std::memcpy(record.data(), &head, sizeof head);
+  std::memcpy(record.data() + sizeof head, &inode, sizeof inode);
+  return record.insert(sizeof head, path) + data;
+}
+
+Converted ConvertOnto(const std::string& below, TarBuilder& tar) {
+  const UniqueFd in = MemoryFile(tar.Finish());
+  const UniqueFd out = MemoryFile("");
+  const UniqueFd below_fd = MemoryFile(below);
+  Result<TarLayerReport> report = ConvertTarLayer(in.get(), out.get(), -1, {}, below_fd.get());
+  return {std::move(report), ReadAll(out.get())};
+}
+
+TEST(TarLayer, HardLinksToFilesBelowAreMade) {
+  TarBuilder tar;
+  tar.HardLink("e/g", "d/f").HardLink("e/h", "e/g");
+  const Converted made = ConvertOnto(BelowRecord("d/f", "text"), tar);
+  ASSERT_TRUE(made.report) << made.report.error().ToString();
+  auto files = ReadErofs(made.image);
+  EXPECT_EQ(files["d/f"].content, "text");
+  EXPECT_EQ(files["d/f"].uid, 7u);
+  EXPECT_EQ(files["d/f"].links, 3u);
+  EXPECT_EQ(files["d/f"].nid, files["e/g"].nid);
+  EXPECT_EQ(files["d/f"].nid, files["e/h"].nid);
+  EXPECT_EQ(made.report->implicit_directories, (std::vector<std::string>{"", "d", "e"}));
+}
+
+TEST(TarLayer, WhiteoutsHideFilesBelowThatWereLinkedTo) {
+  for (const char* whiteout : {"d/.wh.f", ".wh.d", "d/.wh..wh..opq"}) {
+    TarBuilder tar;
+    tar.HardLink("e/g", "d/f").File(whiteout, "");
+    const Converted made = ConvertOnto(BelowRecord("d/f", "text"), tar);
+    ASSERT_TRUE(made.report) << made.report.error().ToString();
+    auto files = ReadErofs(made.image);
+    EXPECT_EQ(files["e/g"].content, "text") << whiteout;
+    EXPECT_EQ(files["e/g"].links, 1u) << whiteout;
+    EXPECT_FALSE(files.contains("d/f") && S_ISREG(files["d/f"].mode)) << whiteout;
+    EXPECT_EQ(S_ISCHR(files["d"].mode), std::string_view(whiteout) == ".wh.d") << whiteout;
+  }
+}
+
+TEST(TarLayer, DamagedFilesBelowAreRefused) {
+  const std::string good = BelowRecord("d/f", "text");
+  std::string long_head = good;
+  long_head[6] = 0x7f;
+  std::string long_path = good;
+  long_path[3] = 0x7f;
+  for (const std::string& below :
+       {good.substr(0, 10), good.substr(0, 50), good.substr(0, good.size() - 1), long_head,
+        long_path, BelowRecord("../f", "x"), BelowRecord("d/.wh.f", "x")}) {
+    TarBuilder tar;
+    const Converted made = ConvertOnto(below, tar.File("x"));
+    ASSERT_FALSE(made.report);
+    EXPECT_EQ(made.report.error().code(), ErrorCode::kCorrupt) << made.report.error().ToString();
+  }
+  TarBuilder tar;
+  EXPECT_FALSE(ConvertOnto(good, tar.HardLink("g", "nowhere")).report);
 }
 
 }  // namespace

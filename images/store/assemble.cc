@@ -13,6 +13,7 @@
 #include "images/store/collect.h"
 #include "images/store/inherit.h"
 #include "images/store/layer_import.h"
+#include "images/store/lower_links.h"
 
 namespace hull::images {
 namespace {
@@ -102,8 +103,9 @@ Status Assembler::ImportOne(const Descriptor& descriptor, const std::string& dif
   request.progress = [&](uint64_t done) {
     Tell(PullProgress::Phase::kImport, descriptor.digest, done, descriptor.size_bytes);
   };
-  HULL_ASSIGN(const std::vector<std::string> implicit, ImportLayer(request));
-  HULL_TRY(WriteImplicitDirectories(paths_, scratch_.path(), diff_id, implicit));
+  HULL_ASSIGN(const ImportedLayer layer, ImportLayer(request));
+  HULL_TRY(WriteImplicitDirectories(paths_, scratch_.path(), diff_id, layer.implicit_directories));
+  HULL_TRY(WriteLowerLinks(paths_, scratch_.path(), diff_id, layer.lower_links));
   // The layer comes last: where it is, the rest is.
   HULL_TRY(PublishRename(request.recipe, paths_.Recipe(diff_id)));
   HULL_TRY(PublishRename(request.target, paths_.Layer(diff_id)));
@@ -121,7 +123,9 @@ Status Assembler::ImportLayers(const ImageParts& parts, const BlobSource& blobs)
 Status Assembler::Publish(const ImageParts& parts, const std::string& name,
                           const std::string& digest) {
   HULL_ASSIGN(std::vector<std::string> variants,
-              InheritDirectories(paths_, scratch_, parts.summary.diff_ids));
+              MakeVariants(paths_, scratch_,
+                           {importer_, options_.limits.layer_bytes, options_.limits.layer_entries},
+                           parts.summary.diff_ids));
   const ImageRecord record{parts.manifest.config.digest, DigestOf(parts.manifest_text),
                            parts.summary.diff_ids, std::move(variants)};
   HULL_ASSIGN(const FileLock lock, LockStore(paths_));

@@ -22,7 +22,7 @@ namespace hull::images {
 namespace {
 
 constexpr int kFirstExtraFd = 3;
-constexpr size_t kExtraFds = 2;
+constexpr size_t kExtraFds = 3;
 // Sources are moved up here before they are put on 0 to 4, so that none overwrites another.
 constexpr int kFirstFreeFd = 10;
 constexpr int kTickMs = 100;

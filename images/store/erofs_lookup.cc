@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <optional>
@@ -17,6 +18,7 @@ namespace {
 
 // A directory of a million long names has some 270 MB.
 constexpr uint64_t kDirectoryBytes = uint64_t{512} << 20;
+constexpr uint64_t kPieceBytes = uint64_t{256} << 10;
 constexpr uint8_t kTrustedIndex = 4;  // EROFS_XATTR_INDEX_TRUSTED
 constexpr std::string_view kOpaque = "overlay.opaque";
 
@@ -111,8 +113,12 @@ Result<LayerFile> LayerFile::Open(const std::string& path) {
 Result<LayerFile::Node> LayerFile::ReadNode(uint64_t nid) const {
   if (nid > size_bytes_ / erofs::kSlotBytes)
     return Fail(ErrorCode::kCorrupt, "layer {} is damaged", path_);
+  return ReadNodeAt(meta_offset_ + nid * erofs::kSlotBytes);
+}
+
+Result<LayerFile::Node> LayerFile::ReadNodeAt(uint64_t offset) const {
   Node node;
-  node.offset = meta_offset_ + nid * erofs::kSlotBytes;
+  node.offset = offset;
   std::string bytes(sizeof(erofs::DiskInode), '\0');
   HULL_TRY(ReadAt(node.offset, bytes.data(), bytes.size()));
   node.inode = Load<erofs::DiskInode>(bytes);
@@ -164,8 +170,59 @@ Result<DirectoryFound> LayerFile::FindDirectory(std::string_view path) const {
   found.mode = node.inode.mode;
   found.uid = node.inode.uid;
   found.gid = node.inode.gid;
+  found.mtime_s = node.inode.mtime_s;
+  found.mtime_ns = node.inode.mtime_ns;
   found.inode_offset = node.offset;
   return found;
+}
+
+Result<FileFound> LayerFile::FindFile(std::string_view path) const {
+  FileFound found;
+  HULL_ASSIGN(Node node, ReadNode(root_nid_));
+  for (;;) {
+    HULL_ASSIGN(const bool opaque, IsOpaque(node));
+    found.opaque_above = found.opaque_above || opaque;
+    const size_t slash = path.find('/');
+    HULL_ASSIGN(const std::string content, ReadDirectory(node));
+    const std::optional<uint64_t> nid = FindInDirectory(content, path.substr(0, slash));
+    if (!nid) return found;
+    HULL_ASSIGN(node, ReadNode(*nid));
+    const bool last = slash == std::string_view::npos;
+    if (last || !S_ISDIR(node.inode.mode)) {
+      const bool whiteout = S_ISCHR(node.inode.mode) && node.inode.block_or_device == 0;
+      const bool file = last && !whiteout && !S_ISDIR(node.inode.mode);
+      found.kind = file ? FileFound::Kind::kFile : FileFound::Kind::kHidden;
+      found.inode_offset = node.offset;
+      return found;
+    }
+    path.remove_prefix(slash + 1);
+  }
+}
+
+Result<FileContent> LayerFile::Describe(uint64_t inode_offset) const {
+  HULL_ASSIGN(const Node node, ReadNodeAt(inode_offset));
+  FileContent content;
+  content.head.resize(sizeof(erofs::DiskInode) + node.XattrBytes());
+  HULL_TRY(ReadAt(inode_offset, content.head.data(), content.head.size()));
+  if (!S_ISREG(node.inode.mode) && !S_ISLNK(node.inode.mode)) return content;
+  content.data_bytes = node.inode.size;
+  content.data_offset = uint64_t{node.inode.block_or_device} * erofs::kBlockBytes;
+  const bool is_inline = (node.inode.format & ~erofs::kExtendedInode) == erofs::kFlatInline;
+  if (is_inline) content.tail.resize(content.data_bytes % erofs::kBlockBytes);
+  HULL_TRY(ReadAt(inode_offset + content.head.size(), content.tail.data(), content.tail.size()));
+  return content;
+}
+
+Status LayerFile::ReadData(const FileContent& content,
+                           const std::function<Status(std::string_view)>& take) const {
+  const uint64_t whole = content.data_bytes - content.tail.size();
+  std::string piece;
+  for (uint64_t done = 0; done < whole; done += piece.size()) {
+    piece.resize(std::min<uint64_t>(kPieceBytes, whole - done));
+    HULL_TRY(ReadAt(content.data_offset + done, piece.data(), piece.size()));
+    HULL_TRY(take(piece));
+  }
+  return take(content.tail);
 }
 
 }  // namespace hull::images

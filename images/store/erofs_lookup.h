@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -23,12 +24,41 @@ struct DirectoryFound {
   uint32_t mode = 0;
   uint32_t uid = 0;
   uint32_t gid = 0;
+  uint64_t mtime_s = 0;  // as EROFS has it
+  uint32_t mtime_ns = 0;
   uint64_t inode_offset = 0;  // in the file
+};
+
+struct FileFound {
+  enum class Kind {
+    kNothing,  // the layer says nothing of the path
+    kFile,     // it is something else than a directory here
+    kHidden,   // it is whited out or a directory here, or something above it is
+  };
+  Kind kind = Kind::kNothing;
+  bool opaque_above = false;
+  uint64_t inode_offset = 0;
+};
+
+// What an inode that is no directory has.
+struct FileContent {
+  std::string head;         // the inode and its extended attributes, as they stand in the file
+  uint64_t data_bytes = 0;  // of regular files and symbolic links
+  uint64_t data_offset = 0;
+  std::string tail;  // the data's end, when it stands elsewhere
 };
 
 class LayerFile {
  public:
   static Result<LayerFile> Open(const std::string& path);
+
+  const std::string& path() const { return path_; }
+
+  // `path` as in FindDirectory.
+  Result<FileFound> FindFile(std::string_view path) const;
+  Result<FileContent> Describe(uint64_t inode_offset) const;
+  Status ReadData(const FileContent& content,
+                  const std::function<Status(std::string_view)>& take) const;
 
   // `path`: names separated by '/', none of them "." or "..". kCorrupt when the file is no such
   // layer.
@@ -41,6 +71,7 @@ class LayerFile {
       : fd_(std::move(fd)), path_(std::move(path)), size_bytes_(size_bytes) {}
   Status ReadAt(uint64_t offset, char* out, uint64_t bytes) const;
   Result<Node> ReadNode(uint64_t nid) const;
+  Result<Node> ReadNodeAt(uint64_t offset) const;
   Result<bool> IsOpaque(const Node& node) const;
   Result<std::string> ReadDirectory(const Node& node) const;
 

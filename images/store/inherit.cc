@@ -28,20 +28,14 @@ struct Inherited {
   uint32_t mode;
   uint32_t uid;
   uint32_t gid;
+  uint64_t mtime_s;
+  uint32_t mtime_ns;
 };
 
-Result<std::vector<std::string>> ReadImplicitDirectories(const StorePaths& paths,
-                                                         const std::string& diff_id) {
-  std::vector<std::string> directories;
-  Result<std::string> text = ReadFile(paths.ImplicitList(diff_id), kListBytes);
-  if (!text && text.error().code() == ErrorCode::kNotFound) return directories;
-  if (!text) return Fail(std::move(text).error());
-  for (size_t start = 0; start < text->size();) {
-    const size_t end = std::min(text->find('\n', start), text->size());
-    directories.push_back(text->substr(start, end - start));
-    start = end + 1;
-  }
-  return directories;
+// Of those that hull-import reports. The root's metadata is the writable layer's. A name that had
+// to be escaped on its way here is not looked up.
+bool IsLookedUp(const std::string& path) {
+  return !path.empty() && path.find('\\') == std::string::npos;
 }
 
 // What the layers below say of `path`, from the highest down; `lower` is lowest first.
@@ -53,27 +47,35 @@ Result<DirectoryFound> FindBelow(const std::vector<LayerFile>& lower, std::strin
   return DirectoryFound{};
 }
 
+// A directory whose time alone is another is not worth a variant; in one that is made anyway, it is
+// as below.
+enum class Which { kThatDiffer, kAll };
+
 Result<std::vector<Inherited>> FindInherited(const LayerFile& layer,
                                              const std::vector<LayerFile>& lower,
-                                             const std::vector<std::string>& directories) {
+                                             const std::vector<std::string>& directories,
+                                             Which which) {
   std::vector<Inherited> inherited;
   for (const std::string& path : directories) {
     HULL_ASSIGN(const DirectoryFound own, layer.FindDirectory(path));
     if (own.kind != DirectoryFound::Kind::kDirectory || own.opaque_above) continue;
     HULL_ASSIGN(const DirectoryFound below, FindBelow(lower, path));
-    const bool differs = below.mode != kDefaultMode || below.uid != 0 || below.gid != 0;
+    const bool differs =
+        which == Which::kAll || below.mode != kDefaultMode || below.uid != 0 || below.gid != 0;
     if (below.kind != DirectoryFound::Kind::kDirectory || !differs) continue;
-    inherited.push_back({path, own.inode_offset, below.mode, below.uid, below.gid});
+    inherited.push_back(
+        {path, own.inode_offset, below.mode, below.uid, below.gid, below.mtime_s, below.mtime_ns});
   }
   return inherited;
 }
 
-std::string VariantOf(const std::vector<Inherited>& inherited) {
-  if (inherited.empty()) return {};
+std::string VariantOf(const std::string& key, const std::vector<Inherited>& inherited) {
+  if (key.empty() && inherited.empty()) return {};
   Sha256 hash;
+  hash.Update(key);
   for (const Inherited& directory : inherited) {
-    hash.Update(fmt::format("{:o} {} {} {}\n", directory.mode, directory.uid, directory.gid,
-                            directory.path));
+    hash.Update(fmt::format("{:o} {} {} {}.{} {}\n", directory.mode, directory.uid, directory.gid,
+                            directory.mtime_s, directory.mtime_ns, directory.path));
   }
   return std::string(HexOf(hash.Finish()).substr(0, kVariantDigits));
 }
@@ -120,26 +122,40 @@ Status MakeVariant(const std::string& base, const std::string& target,
                    static_cast<uint16_t>(directory.mode)));
     HULL_TRY(Patch(to.get(), inode + offsetof(erofs::DiskInode, uid), directory.uid));
     HULL_TRY(Patch(to.get(), inode + offsetof(erofs::DiskInode, gid), directory.gid));
+    HULL_TRY(Patch(to.get(), inode + offsetof(erofs::DiskInode, mtime_s), directory.mtime_s));
+    HULL_TRY(Patch(to.get(), inode + offsetof(erofs::DiskInode, mtime_ns), directory.mtime_ns));
   }
   if (::fchmod(to.get(), kLayerMode) != 0) return FailErrno("chmod {}", target);
   if (::fdatasync(to.get()) != 0) return FailErrno("write {}", target);
   return {};
 }
 
-Result<std::string> InheritOne(const StorePaths& paths, const ScratchDirectory& scratch,
-                               const std::string& diff_id, const std::vector<LayerFile>& lower) {
-  HULL_ASSIGN(const std::vector<std::string> directories, ReadImplicitDirectories(paths, diff_id));
-  if (directories.empty() || lower.empty()) return std::string();
-  HULL_ASSIGN(const LayerFile layer, LayerFile::Open(paths.Layer(diff_id)));
-  HULL_ASSIGN(const std::vector<Inherited> inherited, FindInherited(layer, lower, directories));
-  const std::string variant = VariantOf(inherited);
+Result<std::string> MakeVariantOf(const StorePaths& paths, const ScratchDirectory& scratch,
+                                  const Importing& importing, const std::string& diff_id,
+                                  const std::vector<LayerFile>& lower) {
+  HULL_ASSIGN(const std::vector<std::string> links, ReadLowerLinks(paths, diff_id));
+  LinkedLayer base;
+  if (links.empty()) {
+    base.path = paths.Layer(diff_id);
+    HULL_ASSIGN(base.implicit_directories, ReadLines(paths.ImplicitList(diff_id), kListBytes));
+    if (base.implicit_directories.empty() || lower.empty()) return std::string();
+  } else {
+    HULL_ASSIGN(base, MakeLinkedLayer(paths, scratch, importing, diff_id, lower, links));
+    std::erase_if(base.implicit_directories,
+                  [](const std::string& path) { return !IsLookedUp(path); });
+  }
+  HULL_ASSIGN(const LayerFile layer, LayerFile::Open(base.path));
+  HULL_ASSIGN(const std::vector<Inherited> inherited,
+              FindInherited(layer, lower, base.implicit_directories,
+                            links.empty() ? Which::kThatDiffer : Which::kAll));
+  const std::string variant = VariantOf(base.key, inherited);
   if (variant.empty()) return variant;
   const std::string target = paths.Layer(diff_id, variant);
   HULL_ASSIGN(const FileLock lock,
               FileLock::Acquire(paths.Lock(fmt::format("layer-{}-{}", HexOf(diff_id), variant))));
   if (::access(target.c_str(), F_OK) == 0) return variant;
   const std::string temporary = scratch.path() + "/variant.erofs";
-  HULL_TRY(MakeVariant(paths.Layer(diff_id), temporary, inherited));
+  HULL_TRY(MakeVariant(base.path, temporary, inherited));
   HULL_TRY(PublishRename(temporary, target));
   return variant;
 }
@@ -151,22 +167,21 @@ Status WriteImplicitDirectories(const StorePaths& paths, const std::string& scra
                                 const std::vector<std::string>& directories) {
   std::string text;
   for (const std::string& path : directories) {
-    // The root's metadata is the writable layer's. A name that had to be escaped on its way here is
-    // not looked up.
-    if (!path.empty() && path.find('\\') == std::string::npos) text += path + "\n";
+    if (IsLookedUp(path)) text += path + "\n";
   }
   if (text.empty()) return {};
   return PublishFile(scratch, paths.ImplicitList(diff_id), text);
 }
 
-Result<std::vector<std::string>> InheritDirectories(const StorePaths& paths,
-                                                    const ScratchDirectory& scratch,
-                                                    const std::vector<std::string>& diff_ids) {
+Result<std::vector<std::string>> MakeVariants(const StorePaths& paths,
+                                              const ScratchDirectory& scratch,
+                                              const Importing& importing,
+                                              const std::vector<std::string>& diff_ids) {
   std::vector<std::string> variants;
   std::vector<LayerFile> lower;
   for (const std::string& diff_id : diff_ids) {
     HULL_ASSIGN_WITHIN(fmt::format("layer {}", diff_id), std::string variant,
-                       InheritOne(paths, scratch, diff_id, lower));
+                       MakeVariantOf(paths, scratch, importing, diff_id, lower));
     HULL_ASSIGN(LayerFile layer, LayerFile::Open(paths.Layer(diff_id, variant)));
     lower.push_back(std::move(layer));
     variants.push_back(std::move(variant));

@@ -20,8 +20,9 @@ namespace hull::images {
 namespace {
 
 constexpr std::string_view kImplicit = "implicit ";
+constexpr std::string_view kLowerLink = "lower-link ";
 constexpr mode_t kLayerMode = 0444;
-constexpr uint64_t kReportBytes = uint64_t{8} << 20;
+constexpr uint64_t kReportBytes = uint64_t{64} << 20;
 
 // Neither waits (a FIFO) nor follows a link.
 Result<UniqueFd> OpenBlob(const std::string& path, const Descriptor& descriptor) {
@@ -42,7 +43,7 @@ Result<UniqueFd> OpenBlob(const std::string& path, const Descriptor& descriptor)
 
 struct Report {
   std::map<std::string, std::string, std::less<>> fields;
-  std::vector<std::string> implicit;
+  ImportedLayer layer;
   bool complete = false;
 };
 
@@ -60,7 +61,11 @@ Report ParseReport(std::string_view text) {
     const size_t space = line.find(' ');
     if (space == std::string_view::npos) continue;
     if (line.starts_with(kImplicit)) {
-      report.implicit.emplace_back(line.substr(kImplicit.size()));
+      report.layer.implicit_directories.emplace_back(line.substr(kImplicit.size()));
+      continue;
+    }
+    if (line.starts_with(kLowerLink)) {
+      report.layer.lower_links.emplace_back(line.substr(kLowerLink.size()));
       continue;
     }
     report.fields.emplace(line.substr(0, space), line.substr(space + 1));
@@ -84,13 +89,18 @@ Status CheckReport(const LayerRequest& request, const Report& report) {
   return {};
 }
 
-Result<std::vector<std::string>> Convert(const LayerRequest& request, int blob, int target,
-                                         int recipe) {
+Result<ImportedLayer> Convert(const LayerRequest& request, int blob, int target, int recipe) {
   Command command;
   command.arguments = {request.importer, fmt::format("{}", request.limit_bytes),
                        fmt::format("{}", request.limit_entries)};
   command.input = blob;
   command.extra = {target, recipe};
+  UniqueFd below;
+  if (!request.below.empty()) {
+    HULL_ASSIGN(below, OpenFile(request.below, O_RDONLY | O_NOFOLLOW));
+    command.extra.push_back(below.get());
+    command.arguments.emplace_back("below");
+  }
   command.output_cap_bytes = kReportBytes;
   // The importer reads through the same open file: its position is ours.
   if (request.progress) {
@@ -110,7 +120,7 @@ Result<std::vector<std::string>> Convert(const LayerRequest& request, int blob, 
                 result->errors.empty() ? "" : ": ", EscapeControl(result->errors));
   }
   HULL_TRY(CheckReport(request, report));
-  return std::move(report.implicit);
+  return std::move(report.layer);
 }
 
 }  // namespace
@@ -136,14 +146,14 @@ Error ParseImporterError(std::string_view text) {
   return error;
 }
 
-Result<std::vector<std::string>> ImportLayer(const LayerRequest& request) {
+Result<ImportedLayer> ImportLayer(const LayerRequest& request) {
   const std::string attempt = fmt::format("layer {}", request.descriptor.digest);
   HULL_ASSIGN_WITHIN(attempt, const UniqueFd blob, OpenBlob(request.blob, request.descriptor));
   HULL_ASSIGN_WITHIN(attempt, const UniqueFd target,
                      OpenFile(request.target, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
   HULL_ASSIGN_WITHIN(attempt, const UniqueFd recipe,
                      OpenFile(request.recipe, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
-  HULL_ASSIGN_WITHIN(attempt, std::vector<std::string> implicit,
+  HULL_ASSIGN_WITHIN(attempt, ImportedLayer layer,
                      Convert(request, blob.get(), target.get(), recipe.get()));
   for (const auto& [fd, path] :
        {std::pair(target.get(), &request.target), std::pair(recipe.get(), &request.recipe)}) {
@@ -151,7 +161,7 @@ Result<std::vector<std::string>> ImportLayer(const LayerRequest& request) {
     // It must be on the disk before its name is: after a power failure the name alone is believed.
     if (::fdatasync(fd) != 0) return FailErrno("{}: write {}", attempt, *path);
   }
-  return implicit;
+  return layer;
 }
 
 Result<std::string> ReadBlob(const std::string& path, const Descriptor& descriptor,

@@ -19,9 +19,15 @@ struct LayerRequest {
   std::string diff_id;    // what the configuration says of the tar in it
   std::string target;     // path of the EROFS file to make; must not be there
   std::string recipe;     // path of the way back to make (images/import/recipe.h); likewise
+  std::string below;      // files of layers below (images/import/below_reader.h); empty: none
   uint64_t limit_bytes = 0;
   uint64_t limit_entries = 0;
   std::function<void(uint64_t)> progress;  // blob bytes read so far; may be empty
+};
+
+struct ImportedLayer {
+  std::vector<std::string> implicit_directories;  // that the tar has no entry for (inherit.h)
+  std::vector<std::string> lower_links;           // files of layers below (lower_links.h)
 };
 
 // An error as hull-import writes it: "CODE ERRNO MESSAGE". Hostile.
@@ -29,9 +35,7 @@ Error ParseImporterError(std::string_view text);
 
 // kCorrupt when blob and tar are not what manifest and configuration say. On an error no file is
 // left that anyone could take for a layer: `target` and `recipe` may be there, incomplete.
-//
-// Returns the directories that the tar has no entry for (inherit.h).
-Result<std::vector<std::string>> ImportLayer(const LayerRequest& request);
+Result<ImportedLayer> ImportLayer(const LayerRequest& request);
 
 // Opens a blob of a layout that somebody else made: a regular file, no link to elsewhere.
 Result<std::string> ReadBlob(const std::string& path, const Descriptor& descriptor,

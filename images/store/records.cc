@@ -77,6 +77,10 @@ std::string StorePaths::ImplicitList(std::string_view diff_id) const {
   return fmt::format("{}/{}{}.implicit", Layers(), kFilePrefix, HexOf(diff_id));
 }
 
+std::string StorePaths::LinkList(std::string_view diff_id) const {
+  return fmt::format("{}/{}{}.links", Layers(), kFilePrefix, HexOf(diff_id));
+}
+
 std::string StorePaths::Recipe(std::string_view diff_id) const {
   return fmt::format("{}/{}{}.recipe", Layers(), kFilePrefix, HexOf(diff_id));
 }
@@ -87,6 +91,19 @@ std::string StorePaths::Blob(std::string_view digest) const {
 
 std::string StorePaths::ImageFile(std::string_view id) const {
   return fmt::format("{}/{}{}{}", Images(), kFilePrefix, HexOf(id), kJsonSuffix);
+}
+
+Result<std::vector<std::string>> ReadLines(const std::string& path, uint64_t cap_bytes) {
+  std::vector<std::string> lines;
+  Result<std::string> text = ReadFile(path, cap_bytes);
+  if (!text && text.error().code() == ErrorCode::kNotFound) return lines;
+  if (!text) return Fail(std::move(text).error());
+  for (size_t start = 0; start < text->size();) {
+    const size_t end = std::min(text->find('\n', start), text->size());
+    lines.push_back(text->substr(start, end - start));
+    start = end + 1;
+  }
+  return lines;
 }
 
 Result<NameTable> ReadNames(const StorePaths& paths) {

@@ -42,6 +42,7 @@ class StorePaths {
   std::string Names() const { return root_ + "/names.json"; }
   std::string Layer(std::string_view diff_id, std::string_view variant = {}) const;
   std::string ImplicitList(std::string_view diff_id) const;
+  std::string LinkList(std::string_view diff_id) const;
   std::string Recipe(std::string_view diff_id) const;
   std::string Blob(std::string_view digest) const;
   std::string ImageFile(std::string_view id) const;
@@ -52,6 +53,9 @@ class StorePaths {
 };
 
 // Empty when there is no table yet.
+// A list of one entry a line; empty when there is no such file.
+Result<std::vector<std::string>> ReadLines(const std::string& path, uint64_t cap_bytes);
+
 Result<NameTable> ReadNames(const StorePaths& paths);
 std::string EncodeNames(const NameTable& names);
 

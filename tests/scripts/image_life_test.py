@@ -398,6 +398,62 @@ class FidelityTest(ImageTest):
             with tarfile.open(self.work / "saved.tar") as saved:
                 self.assertEqual(digest(saved.extractfile(f"blobs/sha256/{digest(tar)[7:]}").read()), digest(tar))
 
+    def test_hard_links_to_lower_layers_are_as_umoci_makes_them(self):
+        filesystems = pathlib.Path("/proc/filesystems").read_text()
+        if "erofs" not in filesystems or "overlay" not in filesystems:
+            self.skipTest("this kernel has no EROFS, or no overlay")
+        link = {"type": tarfile.LNKTYPE}
+        base = tar_of([
+            ("d", {"type": tarfile.DIRTYPE, "mode": 0o711, "uid": 5, "mtime": 1_400_000_000}, b""),
+            ("d/f", {"mode": 0o4750, "uid": 12, "gid": 34, "mtime": 1_500_000_000,
+                     "pax_headers": {"SCHILY.xattr.user.note": "kept"}}, noise(300_000, 1)),
+            ("d/other", {}, b"other"),
+            ("d/l", {"type": tarfile.SYMTYPE, "linkname": "f", "mode": 0o777}, b""),
+            ("replaced", {}, b"old"),
+        ])
+        between = tar_of([("replaced", {"mode": 0o600}, b"new")])
+        top = tar_of([
+            ("e", {"type": tarfile.DIRTYPE, "mode": 0o755}, b""),
+            ("e/g", {**link, "linkname": "d/f"}, b""),
+            ("e/h", {**link, "linkname": "e/g"}, b""),
+            ("e/l", {**link, "linkname": "./d/l"}, b""),
+            ("e/r", {**link, "linkname": "replaced"}, b""),
+            ("e/own", {}, b"own"),
+        ])
+        layout = Layout(self.work / "layout")
+        layout.add("s/links:1", [base, between, top])
+        subprocess.run(["skopeo", "copy", "-q", "--insecure-policy", f"oci:{layout.path}:s/links:1",
+                        f"oci:{self.work}/umoci:links"], check=True)
+        subprocess.run(["umoci", "--log=error", "unpack", "--image", f"{self.work}/umoci:links",
+                        self.work / "bundle"], check=True, timeout=_DEADLINE)
+        self.hull("pull", f"oci:{layout.path}:s/links:1")
+        (record,) = (self.root / "images/images").iterdir()
+        image = json.loads(record.read_text())
+        lower = []
+        for number, (diff_id, variant) in enumerate(zip(image["diff_ids"], image["variants"])):
+            lower.insert(0, str(self.work / f"layer{number}"))
+            os.mkdir(lower[0])
+            file = f"sha256-{diff_id[7:]}{'-' if variant else ''}{variant}.erofs"
+            subprocess.run(["mount", "-t", "erofs", "-o", "ro,loop", self.root / "images/layers" / file, lower[0]],
+                           check=True)
+            self.addCleanup(subprocess.run, ["umount", lower[0]], check=False)
+        merged = self.work / "merged"
+        merged.mkdir()
+        subprocess.run(["mount", "-t", "overlay", "-o", f"ro,lowerdir={':'.join(lower)}", "overlay", merged], check=True)
+        try:
+            ours, theirs = describe(merged), describe(self.work / "bundle/rootfs")
+            self.assertEqual(ours.keys(), theirs.keys())
+            for path, entry in ours.items():
+                self.assertEqual(entry, theirs[path], path)
+            self.assertEqual(len(ours[b"e/g"]["same file as"]), 3)
+        finally:
+            subprocess.run(["umount", merged], check=True)
+        self.hull("save", "-o", self.work / "saved.tar", "s/links:1")
+        with tarfile.open(self.work / "saved.tar") as saved:
+            self.assertEqual(digest(saved.extractfile(f"blobs/sha256/{digest(top)[7:]}").read()), digest(top))
+        self.hull("rmi", "s/links:1")
+        self.assertEqual(os.listdir(self.root / "images/layers"), [])
+
 
 if __name__ == "__main__":
     unittest.main(argv=[sys.argv[0], *sys.argv[1:]], verbosity=2)
