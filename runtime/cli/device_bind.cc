@@ -36,7 +36,7 @@ Status Bind(const std::vector<std::string>& words, devices::BindOptions options)
   if (options.persist) {
     HULL_ASSIGN(options.program, OwnPath());
   }
-  const devices::HostTree host;
+  const devices::HostTree host = devices::HostTree::FromEnvironment();
   devices::Binder binder(host, devices::HostModuleLoader(host));
   HULL_ASSIGN(const std::vector<devices::BindOutcome> outcomes, binder.Bind(addresses, options));
   for (const devices::BindOutcome& outcome : outcomes) {
@@ -47,7 +47,7 @@ Status Bind(const std::vector<std::string>& words, devices::BindOptions options)
 
 Status Unbind(const std::vector<std::string>& words, bool persist, int& failed) {
   HULL_ASSIGN(const std::vector<PciAddress> addresses, ParseAddresses(words));
-  const devices::HostTree host;
+  const devices::HostTree host = devices::HostTree::FromEnvironment();
   devices::Binder binder(host, devices::HostModuleLoader(host));
   for (const PciAddress& address : addresses) {
     const Result<devices::UnbindOutcome> outcome = binder.Unbind(address, persist);

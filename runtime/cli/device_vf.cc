@@ -24,7 +24,7 @@ Status Create(const std::vector<std::string>& words) {
                 EscapeControl(number));
   }
   HULL_ASSIGN(const devices::PciAddress address, devices::ParsePciAddress(words[2]));
-  const devices::HostTree host;
+  const devices::HostTree host = devices::HostTree::FromEnvironment();
   HULL_ASSIGN(const std::vector<devices::PciAddress> functions,
               devices::SetVirtualFunctions(host, address, count));
   std::string text;
