@@ -267,5 +267,33 @@ TEST_F(HullDevicesTest, CdiBringsEnvironmentGroupsAndFilesOfTheHost) {
                     HasSubstr("No such file or directory")));
 }
 
+TEST_F(HullDevicesTest, AKilledStartLeavesNoFilesOfTheHost) {
+  host_.Write("/etc/cdi/v.json", R"({"cdiVersion":"0.7.0","kind":"v.com/nic","devices":[{"name":"0",
+      "containerEdits":{"mounts":[{"hostPath":"/etc/hostname","containerPath":"/x",
+      "options":["ro"]}]}}]})");
+  const Ended ended =
+      On("$HULL create --storage tmpfs --name c1 --device v.com/nic=0 test true > /dev/null\n"
+         "$HULL start c1 & starter=$!\n"
+         "until [ -e run/*/state.json ]; do sleep 0.05; done 2> /dev/null\n"
+         "ls store/containers/*/host-files.erofs | wc -l\n"
+         "slay $(jq .supervisor.pid run/*/state.json) $(jq .vmm.pid run/*/state.json)\n"
+         "wait $starter; $HULL ps -aq | wc -l\n"
+         "ls store/containers/*/host-files.erofs 2> /dev/null | wc -l; $HULL rm c1",
+         "silent");
+  EXPECT_EQ(ended.out, "1\n1\n0\nc1\n") << ended.err;
+}
+
+TEST_F(HullDevicesTest, CompletionOffersWhatCanBePassedAsItIs) {
+  const Ended ended =
+      On("$HULL __complete -- run --device ''; $HULL __complete -- create --device pci=0000:01\n"
+         "$HULL __complete -- run --gpus ''");
+  EXPECT_EQ(ended.out,
+            "0000:01:00.0\tMaker Thing\n0000:02:00.0\tMaker Thing\n0000:02:00.1\tMaker Thing\n"
+            "0000:04:00.0\tMaker Thing\n:none\n"
+            "pci=0000:01:00.0\tMaker Thing\n:none\n"
+            "all\tEvery display that is bound to vfio-pci\n:none\n")
+      << ended.err;
+}
+
 }  // namespace
 }  // namespace hull
