@@ -57,7 +57,8 @@ def small_files() -> list[tuple[str, str]]:
     wanted = [f"bin/{name}" for name in ("hull", "hull-vmm")]
     guest = os.path.join(build, "lib", "hull")
     if os.path.isdir(guest):
-        wanted += [f"lib/hull/{name}" for name in sorted(os.listdir(guest))]
+        # Everything is copied there and read slowly, and there is no device to pass through.
+        wanted += [f"lib/hull/{name}" for name in sorted(os.listdir(guest)) if not name.startswith("vmlinux-pci")]
     files = [(os.path.join(build, name), f"/hull/{name}") for name in wanted]
     files.append((os.path.join(os.path.realpath(os.path.join(cache.root(), "lab-store", "small")), "images"),
                   "/var/lib/hull/images"))
