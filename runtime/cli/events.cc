@@ -56,7 +56,7 @@ std::string Line(const json::object& event) {
     text += fmt::format("{}{}", text.empty() ? " (" : ", ", attribute);
   }
   if (!text.empty()) text += ")";
-  return EscapeControl(fmt::format("{} {} {} {}{}", format::Rfc3339Nano(EventTimeNs(event)),
+  return EscapeControl(fmt::format("{} {} {} {}{}", format::Rfc3339NanoLocal(EventTimeNs(event)),
                                    Text(event, "Type"), Text(event, "Action"), Text(actor, "ID"),
                                    text));
 }
@@ -206,7 +206,7 @@ constinit const Command kEvents = {
     .arguments = "[OPTIONS]",
     .description =
         "Shows each event as it comes, until it is interrupted. The last ones are kept "
-        "until the host is restarted. Times are UTC.",
+        "until the host is restarted. Times are local.",
     .examples = kExamples,
     .declare = DeclareEvents,
 };

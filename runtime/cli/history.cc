@@ -57,9 +57,10 @@ format::Row RowOf(const images::HistoryStep& step, std::string id, int64_t now_s
   row.fields["CreatedBy"] = flags.no_trunc ? created_by : Shorten(created_by);
   row.fields["CreatedSince"] = "N/A";
   if (const std::optional<int64_t> created = format::ParseTimestamp(step.created)) {
-    row.fields["CreatedAt"] = format::Rfc3339(*created * format::kNsPerSecond);
-    row.fields["CreatedSince"] = flags.human ? format::HumanDuration(now_s - *created) + " ago"
-                                             : format::Rfc3339(*created * format::kNsPerSecond);
+    row.fields["CreatedAt"] = format::Rfc3339Local(*created * format::kNsPerSecond);
+    row.fields["CreatedSince"] = flags.human
+                                     ? format::HumanDuration(now_s - *created) + " ago"
+                                     : format::Rfc3339Local(*created * format::kNsPerSecond);
   }
   row.fields["ID"] = std::move(id);
   row.fields["Size"] =

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <stdlib.h>
 
 namespace hull::cli {
 namespace {
@@ -50,6 +51,7 @@ TEST(ImageRows, TableIsDockers) {
 }
 
 TEST(ImageRows, TemplatesAndJsonHaveDockersFields) {
+  setenv("TZ", "UTC0", 1);
   EXPECT_THAT(Show(Sample(), "json"),
               HasSubstr(R"({"Containers":"N/A","CreatedAt":"2024-01-02 03:44:05 +0000 UTC",)"));
   EXPECT_EQ(Show(Sample(), "{{.ID}}", false).substr(0, 72), Sample().id + "\n");

@@ -97,27 +97,41 @@ std::optional<int64_t> ParseDate(std::string_view text, bool partial) {
     if (Take(text, ".")) ns = TakeFraction(text);
   }
   if (!valid || ns < 0 || !IsValid(fields)) return std::nullopt;
-  int64_t offset = 0;
-  if (!partial || !text.empty()) {
-    const std::optional<int64_t> zone = TakeZone(text);
-    if (!zone || !text.empty()) return std::nullopt;
-    offset = *zone;
+  if (partial && text.empty()) {
+    fields.tm_isdst = -1;
+    return ToNs(::mktime(&fields), ns);
   }
-  return ToNs(::timegm(&fields) - offset, ns);
+  const std::optional<int64_t> zone = TakeZone(text);
+  if (!zone || !text.empty()) return std::nullopt;
+  return ToNs(::timegm(&fields) - *zone, ns);
 }
 
-std::string WithFormat(int64_t time_ns, const char* format) {
+enum class Zone { kUtc, kLocal };
+
+std::string WithFormat(int64_t time_ns, const char* format, Zone zone = Zone::kUtc) {
   const bool rounds = time_ns < 0 && time_ns % kNsPerSecond != 0;
   const time_t seconds = time_ns / kNsPerSecond - (rounds ? 1 : 0);
   tm fields = {};
   std::array<char, 64> text{};
-  ::gmtime_r(&seconds, &fields);
-  // -Wformat-nonliteral: the three callers give constants.
+  if (zone == Zone::kLocal) {
+    ::tzset();
+    ::localtime_r(&seconds, &fields);
+  } else {
+    ::gmtime_r(&seconds, &fields);
+  }
+  // -Wformat-nonliteral: the callers give constants.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
   const size_t size = ::strftime(text.data(), text.size(), format, &fields);
 #pragma GCC diagnostic pop
   return {text.data(), size};
+}
+
+// RFC 3339 has the zone as "Z" or "+01:00", strftime as "+0100".
+std::string LocalZone(int64_t time_ns) {
+  std::string zone = WithFormat(time_ns, "%z", Zone::kLocal);
+  if (zone.size() != 5 || zone == "+0000") return "Z";
+  return zone.insert(3, ":");
 }
 
 int64_t Fraction(int64_t time_ns) {
@@ -167,8 +181,17 @@ std::string Rfc3339Nano(int64_t time_ns) {
   return WithFormat(time_ns, "%Y-%m-%dT%H:%M:%S") + fmt::format(".{:09}Z", Fraction(time_ns));
 }
 
+std::string Rfc3339Local(int64_t time_ns) {
+  return WithFormat(time_ns, "%Y-%m-%dT%H:%M:%S", Zone::kLocal) + LocalZone(time_ns);
+}
+
+std::string Rfc3339NanoLocal(int64_t time_ns) {
+  return WithFormat(time_ns, "%Y-%m-%dT%H:%M:%S", Zone::kLocal) +
+         fmt::format(".{:09}", Fraction(time_ns)) + LocalZone(time_ns);
+}
+
 std::string GoTime(int64_t time_ns) {
-  return WithFormat(time_ns, "%Y-%m-%d %H:%M:%S +0000 UTC");
+  return WithFormat(time_ns, "%Y-%m-%d %H:%M:%S %z %Z", Zone::kLocal);
 }
 
 std::optional<int64_t> ParseRfc3339Ns(std::string_view text) {

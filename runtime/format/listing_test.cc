@@ -1,6 +1,8 @@
 #include "runtime/format/listing.h"
 
 #include <gtest/gtest.h>
+#include <stdlib.h>
+#include <time.h>
 
 #include <array>
 
@@ -83,7 +85,36 @@ TEST(Human, DurationsAreRoundedAsDockerDoes) {
                 {730 * 86400, "2 years"}};
   for (const auto& one : kCases) EXPECT_EQ(HumanDuration(one.seconds), one.expected);
 }
+// The time zone of this process while it lives.
+class LocalZone {
+ public:
+  explicit LocalZone(const char* zone) {
+    setenv("TZ", zone, 1);
+    tzset();
+  }
+  LocalZone(const LocalZone&) = delete;
+  LocalZone& operator=(const LocalZone&) = delete;
+  ~LocalZone() {
+    unsetenv("TZ");
+    tzset();
+  }
+};
+constexpr char kBerlin[] = "CET-1CEST,M3.5.0,M10.5.0/3";
+
+TEST(Human, LocalTimesAreShownAndRead) {
+  constexpr int64_t kTime = 1'795'370'400'120'000'000;
+  const LocalZone berlin(kBerlin);
+  EXPECT_EQ(Rfc3339Local(kTime), "2026-11-22T19:00:00+01:00");
+  EXPECT_EQ(Rfc3339NanoLocal(kTime), "2026-11-22T19:00:00.120000000+01:00");
+  EXPECT_EQ(GoTime(kTime), "2026-11-22 19:00:00 +0100 CET");
+  EXPECT_EQ(Rfc3339(kTime), "2026-11-22T18:00:00.12Z");
+  EXPECT_EQ(ParseTimeArgument("2026-11-22T19:00", 0).value_or(-1), kTime - 120'000'000);
+  EXPECT_EQ(ParseTimeArgument("2026-07-22T20:00", 0).value_or(-1),
+            ParseTimeArgument("2026-07-22T18:00Z", 0).value_or(-2));
+  EXPECT_EQ(ParseTimeArgument("2026-11-22T18:00:00Z", 0).value_or(-1), kTime - 120'000'000);
+}
 TEST(Human, TimesAreShown) {
+  const LocalZone utc("UTC0");
   constexpr int64_t kTime = 1'795'370'400'120'000'000;
   EXPECT_EQ(Rfc3339(kTime), "2026-11-22T18:00:00.12Z");
   EXPECT_EQ(Rfc3339(kTime - 120'000'000), "2026-11-22T18:00:00Z");
@@ -91,6 +122,8 @@ TEST(Human, TimesAreShown) {
   EXPECT_EQ(Rfc3339Nano(kTime), "2026-11-22T18:00:00.120000000Z");
   EXPECT_EQ(Rfc3339Nano(-1), "1969-12-31T23:59:59.999999999Z");
   EXPECT_EQ(GoTime(kTime), "2026-11-22 18:00:00 +0000 UTC");
+  EXPECT_EQ(Rfc3339Local(kTime), "2026-11-22T18:00:00Z");
+  EXPECT_EQ(Rfc3339NanoLocal(kTime), "2026-11-22T18:00:00.120000000Z");
 }
 TEST(Human, TimesAreRead) {
   constexpr int64_t kTime = 1'795'370'400'000'000'000;
@@ -115,6 +148,7 @@ TEST(Human, GosDurationsAreRead) {
   }
 }
 TEST(Human, ArgumentsOfSinceAreTimesOrHowLongAgo) {
+  const LocalZone utc("UTC0");
   constexpr int64_t kTime = 1'795'370'400'000'000'000;
   constexpr int64_t kNow = kTime + 600 * kNsPerSecond;
   const auto parse = [](std::string_view text) {
