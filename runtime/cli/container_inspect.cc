@@ -62,7 +62,8 @@ json::object ShowSandbox(const Containers& containers, const ContainerRecord& re
   constexpr std::array<std::string_view, 3> kTransports = {"auto", "pmem", "block"};
   const SandboxState sandbox = containers.Sandbox(record.id);
   const MachineOptions& machine = record.machine;
-  const bool has_devices = !record.passed.empty();
+  // Until it has run once, what it will have.
+  const bool has_devices = record.state.starts == 0 ? record.devices.Any() : !record.passed.empty();
   json::array layers;
   for (const std::string& file : machine.layer_files)
     layers.emplace_back(containers.LayerPath(file));

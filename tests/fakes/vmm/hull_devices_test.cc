@@ -194,8 +194,10 @@ TEST_F(HullDevicesTest, MemoryThatCannotBePinnedIsSaidBeforeTheStart) {
 }
 
 TEST_F(HullDevicesTest, ADeviceThatVanishesBetweenCreateAndStartIsNamed) {
-  const Ended made = On("$HULL create --storage tmpfs --name c1 --device pci=01:00.0 test true");
-  ASSERT_EQ(made.exit_code, 0) << made.err;
+  const Ended made =
+      On("$HULL create --storage tmpfs --name c1 --device pci=01:00.0 test true > /dev/null\n"
+         "$HULL inspect --format '{{.Hull.MemoryPinned}} {{.Hull.Devices}}' c1");
+  ASSERT_EQ(made.out, "true []\n") << made.err;
   host_.Remove("/sys/bus/pci/devices/0000:01:00.0");
   const Ended ended = On("$HULL start -a c1; echo $?; $HULL start c1; echo $?; $HULL rm c1");
   EXPECT_EQ(ended.out, "125\n1\nc1\n");
