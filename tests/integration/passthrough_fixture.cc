@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 
 namespace hull::integration {
 namespace {
@@ -63,6 +64,14 @@ done
 rm -rf /tmp/hull-passthrough
 hull device ls -q -a -f driver=vfio-pci)sh";
 
+// Of what has not ended, and of the host.
+constexpr char kTellMore[] = R"sh(
+hull ps -a
+for directory in /run/hull/*/; do
+  tail -n 20 $directory/console.log $directory/hull-vmm.log
+done
+dmesg | tail -n 15)sh";
+
 }  // namespace
 
 std::string Says(const std::string& script) {
@@ -89,6 +98,7 @@ void PassthroughTest::SetUpTestSuite() {
 }
 
 void PassthroughTest::TearDown() {
+  if (HasFailure()) std::cout << Shell(kTellMore).out;
   const Ended cleaned = Shell(kCleanUp);
   EXPECT_EQ(cleaned.out, "") << "still bound to vfio-pci" << cleaned;
   HullTest::TearDown();
@@ -109,6 +119,22 @@ std::vector<std::string> PassthroughTest::Find(const std::string& ids) {
   EXPECT_FALSE(found.empty()) << "the lab has no device " << ids;
   if (found.empty()) found.emplace_back("none");
   return found;
+}
+
+std::string PassthroughTest::Edu() {
+  for (const std::string& address : Find(kEduIds)) {
+    if (!address.ends_with(".1")) return address;
+  }
+  ADD_FAILURE() << "the lab has no edu of its own group";
+  return "none";
+}
+
+std::string PassthroughTest::GroupMate() {
+  for (const std::string& address : Find(kEduIds)) {
+    if (address.ends_with(".1")) return address;
+  }
+  ADD_FAILURE() << "the lab has no edu that shares a group";
+  return "none";
 }
 
 std::string PassthroughTest::Disk(const std::string& serial) {
@@ -171,8 +197,10 @@ void PassthroughTest::ClearKernelLog() {
 }
 
 std::string PassthroughTest::PinnedPages() {
+  // What each processor has counted for itself comes in first.
   return Says(
-      "awk '/^nr_foll_pin_acquired/ {a = $2} /^nr_foll_pin_released/ {r = $2} END {print a - r}' "
+      "cat /proc/sys/vm/stat_refresh; awk '/^nr_foll_pin_acquired/ {a = $2} "
+      "/^nr_foll_pin_released/ {r = $2} END {print a - r}' "
       "/proc/vmstat");
 }
 

@@ -38,8 +38,9 @@ class PassthroughTest : public HullTest {
 
   // Addresses of the host's devices with these ids, sorted. Fails the test when there is none.
   static std::vector<std::string> Find(const std::string& ids);
-  // The one that has a reset and a group of its own.
-  static std::string Edu() { return Find(kEduIds).back(); }
+  // The edu that has a group of its own, and the one that shares its with an e1000 at function 0.
+  static std::string Edu();
+  static std::string GroupMate();
   // The address of the NVMe controller with this serial number, and of the network card.
   static std::string Disk(const std::string& serial);
   static std::string Card(const std::string& mac);

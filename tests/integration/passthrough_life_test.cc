@@ -1,5 +1,5 @@
 // Devices over the life of their containers, as a user has them: what CDI's files bring, who has a
-// device, and one that is gone when it is needed.
+// device, one that is gone when it is needed, and what is left after stops, kills and starts.
 #include <string>
 
 #include "tests/integration/passthrough_fixture.h"
@@ -64,6 +64,74 @@ hull rm second)sh");
                                   "device bind " +
                                   disk))
       << ended;
+}
+
+TEST_F(PassthroughTest, AContainerHasItsDeviceAgainAfterStopRestartKillAndReboot) {
+  const std::string edu = Edu();
+  Bind({edu});
+  const Ended ended = Script({edu}, R"sh(
+try() { hull exec box passthrough-guest show | grep -c 11e8; }
+hull run -d --name box -m 128m $flags test/passthrough sleep 1000 > /dev/null; try
+hull stop -t 0 box > /dev/null; hull start box > /dev/null; try
+kill -KILL $(pgrep -x hull-vmm); hull wait box > /dev/null; hull restart -t 0 box > /dev/null; try
+kill -KILL $(pgrep -x hull-supervise) $(pgrep -x hull-vmm)
+while pgrep -x hull-vmm || pgrep -x hull-supervise; do sleep 0.1; done > /dev/null
+rm -rf /run/hull /run/hull-devices
+hull ps -a --format '{{.State}}'; hull start box > /dev/null; try)sh",
+                             {.limit = std::chrono::seconds(90)});
+  EXPECT_EQ(ended.exit_code, 0) << ended;
+  EXPECT_EQ(ended.out, "1\n1\n1\nexited\n1\n") << ended;
+}
+
+// Start and kill at every kind of moment: in order, the machine of a running container, its
+// supervisor, hull itself; and the machine at any moment of its start.
+constexpr char kFifty[] = R"sh(
+shopt -s nullglob
+used_kib() { awk '/^(MemFree|Buffers|Cached|SReclaimable)/ {sum -= $2} END {print sum}' /proc/meminfo; }
+quiet() { "$@" > /dev/null 2>&1; }
+# Waits until the sandbox has said who its process `vmm` or `supervisor` is, and kills that.
+kill_its() {
+  local pattern="\"$1\":\{\"pid\":([1-9][0-9]*)" try file
+  for try in $(seq 400); do
+    for file in /run/hull/*/state.json; do
+      if [[ $(< $file) =~ $pattern ]]; then sleep $2; quiet kill -KILL ${BASH_REMATCH[1]}; return; fi
+    done
+    sleep 0.05
+  done
+  echo "no $1 in round $round"
+}
+for round in $(seq 50); do
+  quiet hull run -d --name box$round -m 16m $flags test/passthrough sleep 1000 & hull=$!
+  case $((round % 20)) in
+    0) wait $hull; quiet hull rm -f box$round ;;
+    10) wait $hull; kill_its vmm 0 ;;
+    1|2) kill_its supervisor 0.$((RANDOM % 3)) ;;
+    3|4) sleep 0.$((RANDOM % 6)); quiet kill -KILL $hull ;;
+    *) kill_its vmm 0.$((RANDOM % 3)) ;;
+  esac
+  quiet wait $hull
+  # A supervisor that outlives hull ends the start first.
+  for try in $(seq 100); do
+    quiet hull rm -f box$round
+    [ "$(echo /run/hull/*/)$(echo /var/lib/hull/containers/*)" ] || break
+    sleep 0.1
+  done
+  [ $round != 5 ] || before=$(used_kib)
+done
+grown=$(($(used_kib) - before))
+echo "grown by $grown KiB"
+((grown < 16384)) || exit 1
+hull run --rm --privileged -m 128m $flags test/passthrough passthrough-guest edu 0000:00:01.0
+)sh";
+
+TEST_F(PassthroughTest, FiftyStartsAndKillsLeaveNothingPinnedBoundOrRunning) {
+  const std::string edu = Edu();
+  Bind({edu});
+  const Ended ended = Script({edu}, kFifty, {.limit = std::chrono::seconds(500)});
+  EXPECT_EQ(ended.exit_code, 0) << ended;
+  EXPECT_TRUE(Contains(ended, "RESULT edu dma ok\nRESULT edu end ok\n")) << ended;
+  EXPECT_EQ(Says("cat /sys/bus/pci/devices/" + edu + "/driver_override"), "vfio-pci");
+  EXPECT_TRUE(ended.out.starts_with("grown by ")) << ended;
 }
 
 }  // namespace

@@ -45,7 +45,8 @@ head -c 1000000 /dev/urandom > /mnt/random
 cd /mnt && sha256sum random checked.0.0 > sums && cat sums
 cd / && umount /mnt
 echo 'from the guest' > ${disk}p2
-grep -c nvme0q1 /proc/interrupts
+irq=$(grep -ls nvme0q1 /sys/kernel/irq/*/actions); cat ${irq%actions}chip_name
+[ $(cut -d, -f1 ${irq%actions}per_cpu_count) -gt 64 ]
 )sh";
 
 TEST_F(PassthroughTest, ADiskIsPartitionedFilledAndVerifiedAndThenTheHostsWithItsData) {
@@ -59,7 +60,8 @@ TEST_F(PassthroughTest, ADiskIsPartitionedFilledAndVerifiedAndThenTheHostsWithIt
   Bind({disk});
   const Ended ended = Run({disk}, {"--cap-add", "SYS_ADMIN", kToolsImage, "sh", "-c", kUseDisk});
   ASSERT_EQ(ended.exit_code, 0) << ended;
-  EXPECT_TRUE(ended.out.ends_with("\n1\n")) << ended;
+  const std::string sums = ended.out.substr(0, ended.out.rfind('\n', ended.out.size() - 2) + 1);
+  EXPECT_NE(ended.out.substr(sums.size()).find("MSI"), std::string::npos) << ended;
   ASSERT_EQ(Device({"unbind", disk}).exit_code, 0);
   EXPECT_EQ(DriverOf(disk), "nvme");
   // The kernel looks for partitions on its own time.
@@ -67,9 +69,9 @@ TEST_F(PassthroughTest, ADiskIsPartitionedFilledAndVerifiedAndThenTheHostsWithIt
 for i in $(seq 100); do [ -b ${n}p1 ] && [ -b ${n}p2 ] && break; sleep 0.1; done
 mkdir -p /tmp/hull-passthrough; mount -o ro ${n}p1 /tmp/hull-passthrough
 cd /tmp/hull-passthrough; sha256sum -c --quiet sums; cat sums; cd /; umount /tmp/hull-passthrough
-head -n 1 ${n}p2; echo 1)");
-  EXPECT_EQ(seen, ended.out.substr(0, ended.out.size() - 2) + "from the guest\n1");
-  EXPECT_EQ(Count(seen, "\n"), 3U) << seen;
+head -n 1 ${n}p2)");
+  EXPECT_EQ(seen, sums + "from the guest");
+  EXPECT_EQ(Count(sums, "\n"), 2U) << seen;
 }
 
 // --- edu: memory and interrupts ------------------------------------------------------------------
@@ -132,27 +134,27 @@ hull exec beside touch /dev/shm/stop; hull wait beside; hull logs beside)sh");
 constexpr char kCable[] = R"sh(set -e
 staying=$(basename $(ls -d /sys/bus/pci/devices/$staying_device/net/*))
 mkdir -p /tmp/hull-passthrough; cd /tmp/hull-passthrough
-head -c 1500000 /dev/urandom > down
-ip netns add cable; trap 'ip netns del cable; kill $servers 2> /dev/null || true' EXIT
+head -c 500000 /dev/urandom > down
+ip netns add cable; trap 'kill $server; ip netns del cable' EXIT
 ip link set $staying netns cable
 inside() { ip netns exec cable "$@"; }
-inside ip link set lo up; inside ip addr add 10.7.0.2/24 dev $staying; inside ip link set $staying up
-inside busybox nc -l -p 7001 < down & servers=$!
-inside busybox nc -l -p 7002 > up & servers="$servers $!"
-hull run --rm --cap-add NET_ADMIN $flags sample/disk-tools sh -c '
+inside ip addr add 10.7.0.2/24 dev $staying; inside ip link set $staying up
+inside busybox httpd -f -p 10.7.0.2:80 -h . & server=$!
+hull run -d --name cable --cap-add NET_ADMIN $flags sample/disk-tools sh -c '
 set -e
-name=$(ls /sys/class/net | grep -v "^lo$"); echo $name $(cat /sys/class/net/$name/address)
-ip link set lo up; ip addr add 10.7.0.1/24 dev $name; ip link set $name up
-for i in $(seq 50); do [ "$(cat /sys/class/net/$name/carrier)" = 1 ] && break; sleep 0.1; done
+name=$(ls -d /sys/class/net/*/device); name=${name%/device}; name=${name##*/}
+echo $name $(cat /sys/class/net/$name/address)
+ethtool -i $name | grep ^driver
+ip addr add 10.7.0.1/24 dev $name; ip link set $name up
+for i in $(seq 100); do [ "$(cat /sys/class/net/$name/carrier)" = 1 ] && break; sleep 0.1; done
 for i in $(seq 20); do ping -c 1 -W 2 10.7.0.2 > /dev/null && break; done
 ping -q -c 3 -i 0.2 10.7.0.2 | grep received
-head -c 1 /dev/zero | busybox nc 10.7.0.2 7001 > /tmp/down
-sha256sum < /tmp/down
-head -c 1200000 /dev/urandom > /tmp/up; sha256sum < /tmp/up
-busybox nc 10.7.0.2 7002 < /tmp/up
-ethtool -i $name | grep ^driver'
-for i in $(seq 50); do [ $(stat -c %s up) = 1200000 ] && break; sleep 0.1; done
-sha256sum < down; sha256sum < up
+mkdir /tmp/up; head -c 400000 /dev/urandom > /tmp/up/up; sha256sum < /tmp/up/up
+wget -q -O /tmp/down http://10.7.0.2/down; sha256sum < /tmp/down
+exec busybox httpd -f -p 10.7.0.1:80 -h /tmp/up' > /dev/null
+until [ $(hull logs cable | wc -l) = 5 ] || [ -z "$(hull ps -q)" ]; do sleep 0.3; done
+hull logs cable
+sha256sum < down; inside busybox wget -q -O - http://10.7.0.1/up | sha256sum
 )sh";
 
 TEST_F(PassthroughTest, ANetworkCardCarriesTrafficToAnotherNamespaceBothWays) {
@@ -171,10 +173,11 @@ TEST_F(PassthroughTest, ANetworkCardCarriesTrafficToAnotherNamespaceBothWays) {
   }
   ASSERT_EQ(lines.size(), 7U) << ended;
   EXPECT_EQ(lines[0], std::string("eth0 ") + kPassedMac);
-  EXPECT_NE(lines[1].find("3 packets transmitted, 3 received"), std::string::npos) << ended;
-  EXPECT_EQ(lines[2], lines[5]) << "what the host sent";
-  EXPECT_EQ(lines[3], lines[6]) << "what the container sent";
-  EXPECT_EQ(lines[4], "driver: e1000e");
+  EXPECT_EQ(lines[1], "driver: e1000e");
+  EXPECT_NE(lines[2].find("3 packets transmitted, 3 received"), std::string::npos) << ended;
+  EXPECT_EQ(lines[4], lines[5]) << "what the container got";
+  EXPECT_EQ(lines[3], lines[6]) << "what the host got";
+  Shell("hull rm -f cable");
   EXPECT_EQ(Device({"unbind", card}).exit_code, 0);
   EXPECT_EQ(DriverOf(card), "e1000e");
   EXPECT_EQ(Card(kPassedMac), card);
@@ -247,17 +250,17 @@ TEST_F(PassthroughTest, VirtualFunctionsServeTwoVirtualMachinesAtOnce) {
   const Ended ended = Shell(
       R"sh(
 use='n=$(ls -d /sys/class/nvme/nvme*/nvme*n? | head -1); n=/dev/${n##*/}
-head -c 3000000 /dev/urandom > /tmp/data; dd if=/tmp/data of=$n bs=100000 2> /dev/null
-sync; touch /tmp/written; until [ -e /tmp/go ]; do sleep 0.1; done
-blockdev --flushbufs $n; dd if=$n bs=100000 count=30 2> /dev/null | sha256sum
+head -c 800000 /dev/urandom > /tmp/data; dd if=/tmp/data of=$n bs=100000 2> /dev/null
+sync; echo written; until [ -e /tmp/go ]; do sleep 0.1; done
+blockdev --flushbufs $n; dd if=$n bs=100000 count=8 2> /dev/null | sha256sum
 sha256sum < /tmp/data; ls /dev | grep -c "nvme[0-9]*n"'
 for i in 1 2; do
   f=first; [ $i = 1 ] || f=second
   hull run -d --name vf$i --device pci=${!f} sample/disk-tools sh -c "$use" > /dev/null || exit 1
 done
-for i in 1 2; do until hull exec vf$i ls /tmp/written > /dev/null 2>&1; do sleep 0.2; done; done
+for i in 1 2; do until hull logs vf$i | grep -q written; do sleep 0.3; done; done
 hull ps -q | wc -l
-for i in 1 2; do hull exec vf$i touch /tmp/go; hull wait vf$i; hull logs vf$i; done)sh",
+for i in 1 2; do hull exec vf$i touch /tmp/go; hull wait vf$i; hull logs vf$i | grep -v written; done)sh",
       {.limit = std::chrono::seconds(90),
        .environment = {"first=" + functions[0], "second=" + functions[1]}});
   EXPECT_EQ(ended.exit_code, 0) << ended;
@@ -283,7 +286,7 @@ for i in 1 2; do hull exec vf$i touch /tmp/go; hull wait vf$i; hull logs vf$i; d
 
 // --- Displays and large regions ------------------------------------------------------------------
 
-TEST_F(PassthroughTest, GpusAreThoseThatAreBoundAllOrByNumberOrByName) {
+TEST_F(PassthroughTest, GpusAreThoseThatAreBoundAndTakeTheDriverOfTheImage) {
   const std::vector<std::string> displays = Find(kVgaIds);
   ASSERT_EQ(displays.size(), 2U);
   Bind(displays);
@@ -295,13 +298,14 @@ TEST_F(PassthroughTest, GpusAreThoseThatAreBoundAllOrByNumberOrByName) {
   EXPECT_EQ(all.exit_code, 0) << all;
   EXPECT_EQ(Count(all.out, " 0x1234 0x1111 0x03"), 2U) << all;
   EXPECT_EQ(Count(all.out, region), 2U) << all;
-  const Ended one = with("1");
-  EXPECT_EQ(Count(one.out, " 0x1234 0x1111 0x03"), 1U) << one;
   // The VGA one is of class 0x0300, the other 0x0380.
   const std::string vga = Says("grep -l 0x030000 /sys/bus/pci/devices/*/class | cut -d/ -f6");
-  const Ended named = with("\"device=" + vga + "\"");
-  EXPECT_TRUE(Contains(named, "0000:00:01.0 0x1234 0x1111 0x030000" + region)) << named;
-  EXPECT_EQ(Count(named.out, "0x1111"), 1U) << named;
+  // A vendor's way: the image brings the driver, which the user lets into the guest's kernel.
+  const Ended driven = HullRun(
+      {"--gpus", "\"device=" + vga + "\"", "--annotation", "hull.modules=bochs", "sample/gpu"});
+  EXPECT_EQ(driven.exit_code, 0) << driven;
+  EXPECT_TRUE(Contains(driven, "driver: bochs-drm")) << driven;
+  EXPECT_TRUE(driven.out.ends_with("ok\n")) << driven;
   const Ended many = with("3");
   EXPECT_EQ(many.exit_code, 125) << many;
 }

@@ -12,8 +12,9 @@ _DESCRIPTION = """\
 Runs hull's tests and ends with one line: N passed, N failed (, N skipped).
 
 Without options: style, unit tests (release, and under AddressSanitizer and UBSan), the tests of the scripts, and the
-lab tests: hull's programs driven as a user would, in two emulated hosts at once, and a smoke run on an emulated Intel
-host. The exit status is 0 only if every suite ran and nothing failed.
+lab tests: hull's programs driven as a user would, in two emulated hosts at once; in hosts with an IOMMU and devices
+(Intel's, AMD's): devices passed through to virtual machines and containers; and a smoke run on an emulated Intel host
+with VT-x. The exit status is 0 only if every suite ran and nothing failed.
 """
 
 
@@ -70,7 +71,7 @@ def _lab(report: Report, pattern: str, with_scripts: bool) -> None:
     with ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2)) as pool:
         jobs = [pool.submit(suites.lab_shard, report, index, pattern) for index in range(suites.SHARDS)]
         jobs.append(pool.submit(suites.device_lab, report, pattern))
-        jobs += [pool.submit(suites.vfio_lab, report, pattern, iommu) for iommu in ("intel", "amd")]
+        jobs += [pool.submit(suites.vfio_lab, report, pattern, label) for label in suites.VFIO_LABS]
         jobs += [pool.submit(suites.parity, report, pattern, shard) for shard in range(suites.PARITY_SHARDS)]
         if not pattern:
             jobs.append(pool.submit(suites.vtx_smoke, report))

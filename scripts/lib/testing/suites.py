@@ -17,7 +17,6 @@ _LAB_SECONDS = 800
 _PARITY_SECONDS = 1500
 SHARDS = 2
 PARITY_SHARDS = 2
-_AMD_FILTER = ":".join(f"VfioTest.{name}*" for name in ("Nvme", "Edu", "Interrupts", "Transactions", "Large", "DeviceThat"))
 
 
 def scripts_path(*names: str) -> str:
@@ -160,18 +159,33 @@ def _lab_program(report: Report, name: str, label: str, pattern: str, machine: l
         report.failed(suite, f"{label} ran no test", ended.tail)
 
 
-def vfio_lab(report: Report, pattern: str, iommu: str) -> None:
-    """Devices of the lab's host passed through to guests (tests/integration/vfio_test.cc), in a lab of its own.
+def _tests(suite: str, *beginnings: str) -> str:
+    return ":".join(f"{suite}.{beginning}*" for beginning in beginnings)
 
-    "intel" runs all of them, "amd" those to which it makes a difference whose IOMMU the host has."""
-    suite = "lab" if iommu == "intel" else f"lab {iommu}"
-    reader = googletest.Reader(report, suite, on_end=lambda test, word: report.say(f"vfio {iommu}: {word:7} {test}"))
-    wanted = _gtest_filter(pattern) if pattern else {"intel": "", "amd": _AMD_FILTER}[iommu]
-    ended = processes.run([scripts_path("lib", "vfio-lab"), "--iommu", iommu], seconds=_LAB_SECONDS + 180,
+
+# Devices of the lab's host passed through, each entry in a lab of its own: arguments of vfio-lab, and which tests. To guests
+# of hull-vmm (tests/integration/vfio_test.cc) and to containers (passthrough*_test.cc). With AMD's IOMMU those to which it makes a
+# difference whose the host has, and the one of a region that the other lab has no room for.
+VFIO_LABS = {
+    "vfio intel": ((), ""),
+    "vfio amd": (("--iommu", "amd"), _tests("VfioTest", "Nvme", "Edu", "Interrupts", "Transactions", "Large", "DeviceThat")),
+    "passthrough intel": (("--through-hull",), "-" + _tests("PassthroughTest", "RegionsTooLarge")),
+    "passthrough amd": (("--through-hull", "--iommu", "amd"),
+                        _tests("PassthroughTest", "TheHosts", "ADisk", "Edu", "WhatADevice", "ANetwork", "RegionsTooLarge")),
+}
+
+
+def vfio_lab(report: Report, pattern: str, label: str) -> None:
+    """One of VFIO_LABS."""
+    arguments, tests = VFIO_LABS[label]
+    suite = f"lab {label}"
+    reader = googletest.Reader(report, suite, on_end=lambda test, word: report.say(f"{label}: {word:7} {test}"))
+    wanted = _gtest_filter(pattern) if pattern else tests
+    ended = processes.run([scripts_path("lib", "vfio-lab"), *arguments], seconds=_LAB_SECONDS + 180,
                           on_line=reader.line, environment={"GTEST_FILTER": wanted} if wanted else {})
     reader.close(ended.status, ended.tail)
     if reader.seen == 0 and not pattern:
-        report.failed(suite, f"vfio {iommu} ran no test", ended.tail)
+        report.failed(suite, f"{label} ran no test", ended.tail)
 
 
 def parity(report: Report, pattern: str, shard: int) -> None:
