@@ -100,6 +100,20 @@ void TryEdu(const std::string& address) {
   Say("edu beyond", nothing);
 }
 
+// The device writes into memory until the machine ends.
+void WriteForEver(const std::string& address) {
+  const Edu edu(address);
+  const size_t bytes = 64 * kPage;
+  auto* const pages =
+      static_cast<uint8_t*>(::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE | MAP_LOCKED, -1, 0));
+  if (!edu.valid() || pages == MAP_FAILED) return Say("dma", false);
+  for (size_t i = 0;; i = (i + kPage) % bytes) {
+    edu.Dma(Edu::kBuffer, PhysicalAddress(pages + i), Edu::kBufferBytes, true);
+    if (i == 0) Say("dma", true);
+  }
+}
+
 // --- ivshmem: memory behind region 2.
 // -------------------------------------------------------------
 void TryMemory(const std::string& address) {
@@ -131,11 +145,13 @@ int GuestMain() {
   ::mount("sysfs", "/sys", "sysfs", 0, nullptr);
   ::mount("dev", "/dev", "devtmpfs", 0, nullptr);
   const std::filesystem::path devices = "/sys/bus/pci/devices";
+  const bool writes_for_ever = ReadText("/proc/cmdline").find("dma-for-ever") != std::string::npos;
   if (std::filesystem::exists(devices)) {
     for (const auto& entry : std::filesystem::directory_iterator(devices)) {
       const std::string id = ReadText(entry.path() / "vendor") + ReadText(entry.path() / "device");
       const std::string kind = ReadText(entry.path() / "class");
       Say("device " + entry.path().filename().string(), true, id + " " + kind);
+      if (writes_for_ever && id == "0x12340x11e8") WriteForEver(entry.path().filename());
       if (kind == "0x010802") TryNvme();
       if (id == "0x12340x11e8") TryEdu(entry.path().filename());
       if (id == "0x1af40x1110") TryMemory(entry.path().filename());
