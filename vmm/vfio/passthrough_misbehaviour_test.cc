@@ -1,4 +1,6 @@
 // What a hostile guest does to a passed-through device, and what a strange device shows.
+#include <array>
+
 #include "vmm/vfio/passthrough_fixture.h"
 
 namespace hull::vfio {
@@ -35,6 +37,54 @@ TEST_F(PassthroughTest, ReadOnlyRegistersStayWhatTheyAre) {
   Write(PCI_CACHE_LINE_SIZE, 2, 0);
   Write(PCI_INTERRUPT_LINE, 1, 0);
   for (uint32_t i = 0; i < 64; ++i) EXPECT_EQ(Read(4 * i, 4), before[i]) << 4 * i;
+}
+
+TEST_F(PassthroughTest, WritesToEveryRegisterLeaveTheDeviceOnAndInItsPlace) {
+  Make();
+  constexpr uint32_t kOn = PCI_COMMAND_IO | PCI_COMMAND_MEMORY;
+  for (const size_t size_bytes : {1U, 2U, 4U}) {
+    for (uint32_t offset = 0; offset + size_bytes <= 256; ++offset) {
+      SCOPED_TRACE(fmt::format("{} bytes at {:#x}", size_bytes, offset));
+      for (const uint32_t value : {0xffff'ffffU, 0x0U, 0xa5a5'a5a5U, 0x5a5a'5a5aU}) {
+        Write(offset, size_bytes, value);
+        Read(offset, size_bytes);
+        ASSERT_EQ(device().Get(PCI_COMMAND, 2) & kOn, kOn);
+        ASSERT_EQ(device().Get(kPower + PCI_PM_CTRL, 2) & PCI_PM_CTRL_STATE_MASK, 0U);
+        ASSERT_EQ(device().Get(PCI_BASE_ADDRESS_0, 4), 0xfebf'0004U);
+        ASSERT_EQ(function_->Traps()[0].address, kTable);
+      }
+      Write(offset, size_bytes, 0);
+    }
+  }
+  EXPECT_EQ(Read(PCI_VENDOR_ID, 4), 0x0010'1b36U);
+  EXPECT_EQ(Read(PCI_BASE_ADDRESS_0, 4), 0x4U);
+  EXPECT_EQ(Read(PCI_BASE_ADDRESS_1, 4), 0x10U);
+  EXPECT_TRUE(failures_.empty());
+}
+
+TEST_F(PassthroughTest, AccessesOfEverySizeAroundTheTableReachNeitherItsEndNorTheDevicesOwn) {
+  Make();
+  EnableMsix();
+  constexpr uint64_t kEnd = kTable + 8 * uint64_t{16};
+  std::array<std::byte, 8> data;
+  for (size_t size_bytes = 1; size_bytes <= data.size(); ++size_bytes) {
+    for (uint64_t at = kTable; at < kEnd + 16; ++at) {
+      const auto [trap, offset] = TrapAt(at);
+      ASSERT_NE(trap, nullptr);
+      for (const std::byte fill : {std::byte{0xff}, std::byte{0}}) {
+        data.fill(fill);
+        trap->Write(offset, std::span(data).first(size_bytes));
+        trap->Read(offset, std::span(data).first(size_bytes));
+      }
+    }
+  }
+  // The device's own table is the host's: what is behind it in the page is all that came there.
+  for (const auto& [offset, size_bytes] : device().region_writes) {
+    EXPECT_GE(offset, kEnd - kBar) << size_bytes;
+  }
+  EXPECT_FALSE(device().region_writes.empty());
+  EXPECT_EQ(Load<uint32_t>(kTable + 12), 0U);
+  EXPECT_TRUE(failures_.empty());
 }
 
 TEST_F(PassthroughTest, BothKindsOfMessagesAtOnceLeaveTheFirst) {
