@@ -15,10 +15,11 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// Every announcement is acted on at once, by looking at what it names; and when no more come, by
-// looking at everything, since announcements can be lost, and come before what they announce is
-// over.
-constexpr milliseconds kQuiet{50};
+// Every announcement is acted on at once, by looking at what it names, and once more a little
+// later, for some come before what they announce is over. Everything is looked at only when some
+// were lost or a driver came or went: meanwhile a script's next command would wait for its
+// partition.
+constexpr milliseconds kLater{50};
 constexpr size_t kKernelLines = 4;
 
 bool IsOnItsWay(const std::string& state) {
@@ -137,16 +138,26 @@ void PassedDevices::Changed(std::string_view path) {
   if (!path.empty() && !Concerns(path) && !IsBrought(path)) return;
   // Waiting for a driver is not a matter of milliseconds, but a partition may be used by the next
   // command of a script.
-  if (directory_ && !path.empty()) {
-    const std::string name(path);
-    const std::optional<DeviceNode> node = tree_.NodeAt(path);
-    if (!node) {
-      Drop(name);
-    } else if (const Status added = Add(name, *node); !added) {
-      LogWarning("passed-through device: {}", added.error().ToString());
-    }
+  if (path.empty() || IsDevice(path)) {
+    look_at_all_ = true;
+  } else if (directory_) {
+    Update(*once_more_.emplace(path).first);
   }
-  LookAfter(kQuiet);
+  LookAfter(kLater);
+}
+
+// One of the PCI devices itself, which the driver core announces when a driver came or went.
+bool PassedDevices::IsDevice(std::string_view path) const {
+  return std::any_of(devices_.begin(), devices_.end(),
+                     [&](const Device& device) { return device.findings.path == path; });
+}
+
+void PassedDevices::Update(const std::string& path) {
+  const std::optional<DeviceNode> node = tree_.NodeAt(path);
+  if (!node) return Drop(path);
+  if (const Status added = Add(path, *node); !added) {
+    LogWarning("passed-through device: {}", added.error().ToString());
+  }
 }
 
 void PassedDevices::LookAfter(milliseconds delay) {
@@ -159,6 +170,8 @@ void PassedDevices::LookAfter(milliseconds delay) {
         Check();
         // Whoever waited may have discarded the container.
         if (alive.expired() || !directory_) return;
+        for (const std::string& path : std::exchange(once_more_, {})) Update(path);
+        if (!std::exchange(look_at_all_, false)) return;
         if (const Status refreshed = Refresh(); !refreshed) {
           LogWarning("passed-through devices: {}", refreshed.error().ToString());
         }

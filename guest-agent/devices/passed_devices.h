@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -68,6 +69,9 @@ class PassedDevices {
   void Finish(Status status);
   bool Concerns(std::string_view path) const;
   bool IsBrought(std::string_view path);
+  bool IsDevice(std::string_view path) const;
+  // The node of one device.
+  void Update(const std::string& path);
   void LookAfter(std::chrono::milliseconds delay);
   // Brings nodes and leave into line with sysfs; the first error.
   Status Refresh();
@@ -81,6 +85,8 @@ class PassedDevices {
   boost::asio::steady_timer deadline_;
   boost::asio::steady_timer soon_;
   bool looks_soon_ = false;
+  bool look_at_all_ = false;
+  std::set<std::string> once_more_;   // paths
   std::function<void(Status)> done_;  // set while waiting
   std::string waits_for_;
 
