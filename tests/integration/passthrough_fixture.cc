@@ -72,6 +72,14 @@ for directory in /run/hull/*/; do
 done
 dmesg | tail -n 15)sh";
 
+// Waits until a container has said something. The file is asked, for each hull takes seconds here.
+constexpr char kWaitLog[] = R"sh(
+wait_log() {
+  local log=/var/lib/hull/containers/$(hull inspect -f '{{.Id}}' $1)/container.log
+  until grep -q "$2" $log 2> /dev/null; do sleep 0.3; done
+}
+)sh";
+
 }  // namespace
 
 std::string Says(const std::string& script) {
@@ -181,7 +189,7 @@ Ended PassthroughTest::Script(const std::vector<std::string>& addresses, const s
   RunOptions all = options;
   all.environment.push_back("device=" + addresses.at(0));
   all.environment.push_back("flags=" + flags);
-  return Shell(script, all);
+  return Shell(kWaitLog + script, all);
 }
 
 bool PassthroughTest::HasIntelIommu() {

@@ -53,7 +53,8 @@ class PassthroughTest : public HullTest {
   // hull run --rm FLAGS... with a --device for each address.
   static Ended Run(const std::vector<std::string>& addresses, const std::vector<std::string>& words,
                    const RunOptions& options = {});
-  // `bash -c script` with $device for the first address, $flags for `--device`s of all.
+  // `bash -c script` with $device for the first address, $flags for `--device`s of all, and
+  // `wait_log CONTAINER PATTERN` until its log has that.
   static Ended Script(const std::vector<std::string>& addresses, const std::string& script,
                       const RunOptions& options = {});
 

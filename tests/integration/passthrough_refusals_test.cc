@@ -50,7 +50,7 @@ TEST_F(PassthroughTest, AWholeGroupGoesToOneContainerAndToNoSecond) {
   const Ended ended = Script({other, function}, R"sh(
 hull create --name second --device pci=$other sample/busybox true > /dev/null || exit 1
 hull run -d --name first -m 128m $flags test/passthrough sh -c 'passthrough-guest show; sleep 1000' > /dev/null || exit 1
-until hull logs first | grep -q 11e8; do sleep 0.1; done; hull logs first
+wait_log first 11e8; hull logs first
 hull rm -f first > /dev/null
 hull run -d --name first -m 128m --device pci=$device test/passthrough sleep 1000 > /dev/null
 hull start second; echo $?)sh",

@@ -58,7 +58,8 @@ TEST_F(PassthroughTest, ADiskIsPartitionedFilledAndVerifiedAndThenTheHostsWithIt
        "dd if=/dev/zero of=$n bs=1M count=1 oflag=direct status=none; "
        "echo 'from the host' | dd of=$n conv=fsync status=none");
   Bind({disk});
-  const Ended ended = Run({disk}, {"--cap-add", "SYS_ADMIN", kToolsImage, "sh", "-c", kUseDisk});
+  const Ended ended =
+      Run({disk}, {"--cap-add", "SYS_ADMIN", "-m", "128m", kToolsImage, "sh", "-c", kUseDisk});
   ASSERT_EQ(ended.exit_code, 0) << ended;
   const std::string sums = ended.out.substr(0, ended.out.rfind('\n', ended.out.size() - 2) + 1);
   EXPECT_NE(ended.out.substr(sums.size()).find("MSI"), std::string::npos) << ended;
@@ -102,10 +103,10 @@ TEST_F(PassthroughTest, WhatADeviceDoesBeyondItsGuestIsAFaultOfTheIommuAndHarmsN
   if (HasIntelIommu()) ::sleep(5);
   ClearKernelLog();
   const Ended ended = Script({edu}, std::string(R"sh(
-hull run -d --name beside sample/busybox sh -c 'head -c 8000000 /dev/urandom > /dev/shm/data
+hull run -d --name beside -m 64m sample/busybox sh -c 'head -c 8000000 /dev/urandom > /dev/shm/data
 cd /dev/shm; sha256sum data > sums; echo there; while [ ! -e stop ]; do sleep 0.2; done
 sha256sum -c sums' > /dev/null
-until hull logs beside | grep -q there; do sleep 0.1; done
+wait_log beside there
 hull run --name driver --privileged -m 128m $flags test/passthrough sh -c '
 passthrough-guest edu 0000:00:01.0 )sh") +
                                         kWrittenBeyond + " " + kFarBeyond + " " + kRoot + R"sh(
@@ -140,7 +141,7 @@ ip link set $staying netns cable
 inside() { ip netns exec cable "$@"; }
 inside ip addr add 10.7.0.2/24 dev $staying; inside ip link set $staying up
 inside busybox httpd -f -p 10.7.0.2:80 -h . & server=$!
-hull run -d --name cable --cap-add NET_ADMIN $flags sample/disk-tools sh -c '
+hull run -d --name cable -m 128m --cap-add NET_ADMIN $flags sample/disk-tools sh -c '
 set -e
 name=$(ls -d /sys/class/net/*/device); name=${name%/device}; name=${name##*/}
 echo $name $(cat /sys/class/net/$name/address)
@@ -150,10 +151,10 @@ for i in $(seq 100); do [ "$(cat /sys/class/net/$name/carrier)" = 1 ] && break; 
 for i in $(seq 20); do ping -c 1 -W 2 10.7.0.2 > /dev/null && break; done
 ping -q -c 3 -i 0.2 10.7.0.2 | grep received
 mkdir /tmp/up; head -c 400000 /dev/urandom > /tmp/up/up; sha256sum < /tmp/up/up
-wget -q -O /tmp/down http://10.7.0.2/down; sha256sum < /tmp/down
+wget -q -O /tmp/down http://10.7.0.2/down; sha256sum < /tmp/down; echo got everything
 exec busybox httpd -f -p 10.7.0.1:80 -h /tmp/up' > /dev/null
-until [ $(hull logs cable | wc -l) = 5 ] || [ -z "$(hull ps -q)" ]; do sleep 0.3; done
-hull logs cable
+wait_log cable 'got everything'
+hull logs cable | grep -v everything
 sha256sum < down; inside busybox wget -q -O - http://10.7.0.1/up | sha256sum
 )sh";
 
@@ -247,8 +248,7 @@ TEST_F(PassthroughTest, VirtualFunctionsServeTwoVirtualMachinesAtOnce) {
   const std::string disk = Disk("virtual");
   const std::vector<std::string> functions = MakeVirtualDisks(disk);
   Bind(functions);
-  const Ended ended = Shell(
-      R"sh(
+  const Ended ended = Script(functions, R"sh(
 use='n=$(ls -d /sys/class/nvme/nvme*/nvme*n? | head -1); n=/dev/${n##*/}
 head -c 800000 /dev/urandom > /tmp/data; dd if=/tmp/data of=$n bs=100000 2> /dev/null
 sync; echo written; until [ -e /tmp/go ]; do sleep 0.1; done
@@ -256,13 +256,13 @@ blockdev --flushbufs $n; dd if=$n bs=100000 count=8 2> /dev/null | sha256sum
 sha256sum < /tmp/data; ls /dev | grep -c "nvme[0-9]*n"'
 for i in 1 2; do
   f=first; [ $i = 1 ] || f=second
-  hull run -d --name vf$i --device pci=${!f} sample/disk-tools sh -c "$use" > /dev/null || exit 1
+  hull run -d --name vf$i -m 128m --device pci=${!f} sample/disk-tools sh -c "$use" > /dev/null || exit 1
 done
-for i in 1 2; do until hull logs vf$i | grep -q written; do sleep 0.3; done; done
+wait_log vf1 written; wait_log vf2 written
 hull ps -q | wc -l
 for i in 1 2; do hull exec vf$i touch /tmp/go; hull wait vf$i; hull logs vf$i | grep -v written; done)sh",
-      {.limit = std::chrono::seconds(90),
-       .environment = {"first=" + functions[0], "second=" + functions[1]}});
+                             {.limit = std::chrono::seconds(90),
+                              .environment = {"first=" + functions[0], "second=" + functions[1]}});
   EXPECT_EQ(ended.exit_code, 0) << ended;
   std::istringstream words(ended.out);
   std::string running;
