@@ -10,7 +10,8 @@ namespace {
 
 TEST(AgentDevicesTest, NodesOfADiskComeAndGoInTheContainerAlone) {
   const Ended ended =
-      RunProgram({"hull-agent-conformance", "--gtest_brief=1", "--gtest_filter=AgentNvmeTest.*"},
+      RunProgram({"env", "-u", "GTEST_TOTAL_SHARDS", "-u", "GTEST_SHARD_INDEX",
+                  "hull-agent-conformance", "--gtest_brief=1", "--gtest_filter=AgentNvmeTest.*"},
                  {.limit = std::chrono::seconds(200)});
   EXPECT_EQ(ended.exit_code, 0) << ended;
   EXPECT_NE(ended.out.find("PASSED  ] 4 tests"), std::string::npos) << ended;
