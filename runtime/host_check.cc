@@ -224,10 +224,6 @@ void HostChecks::HugePages() {
   Add("transparent huge pages", never ? Grade::kSlow : Grade::kOk,
       enabled.empty() ? "not there" : enabled,
       never ? "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled" : "");
-  const std::string reserved = Read("/proc/sys/vm/nr_hugepages");
-  const bool some = !reserved.empty() && reserved != "0";
-  Add("reserved huge pages", some ? Grade::kOk : Grade::kOff, some ? reserved : "none",
-      some ? "" : "only for guests with devices or much memory: sysctl vm.nr_hugepages=N");
 }
 
 void HostChecks::Limits() {

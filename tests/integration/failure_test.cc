@@ -1,4 +1,6 @@
 // Everything that can go wrong with a sandbox says what it was.
+#include <filesystem>
+
 #include "tests/integration/harness.h"
 
 namespace hull::integration {
@@ -6,7 +8,7 @@ namespace {
 
 class FailureTest : public HullTest {};
 
-bool Says(const Ended& ended, const char* text) {
+bool Says(const Ended& ended, const std::string& text) {
   return ended.err.find(text) != std::string::npos;
 }
 
@@ -52,6 +54,17 @@ cat /tmp/err >&2
 )");
   EXPECT_NE(ended.out.find("code 125"), std::string::npos) << ended;
   EXPECT_TRUE(Says(ended, "SIGKILL")) << ended;
+}
+
+TEST_F(FailureTest, WithoutAnIommuNoDeviceIsPassedThrough) {
+  if (!std::filesystem::is_empty("/sys/class/iommu")) GTEST_SKIP() << "this host has an IOMMU";
+  const std::filesystem::directory_iterator devices("/sys/bus/pci/devices");
+  ASSERT_NE(devices, std::filesystem::directory_iterator()) << "the lab has no PCI device";
+  const std::string address = devices->path().filename();
+  const Ended ended = HullRun({"--device", "pci=" + address, "sample/busybox", "true"});
+  EXPECT_EQ(ended.exit_code, 125) << ended;
+  EXPECT_TRUE(Says(ended, address + ": the host has no IOMMU in use")) << ended;
+  EXPECT_TRUE(Says(ended, "iommu=pt to the kernel's command line")) << ended;
 }
 
 TEST_F(FailureTest, AnImageWithoutTheCommandIsTold) {
