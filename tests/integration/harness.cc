@@ -22,6 +22,7 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr int kPollMs = 200;
+constexpr int kGoneTries = 25;
 
 struct Pipe {
   Pipe() {
@@ -102,6 +103,17 @@ std::vector<std::string> ProcessesNamed(const std::string& name) {
   return found;
 }
 
+// The same, but for those that are about to be gone: a process that ends closes its files, by which
+// others know, some time before it is in no list any more.
+std::vector<std::string> LeftOf(const std::string& name) {
+  std::vector<std::string> found = ProcessesNamed(name);
+  for (int tries = 0; !found.empty() && tries < kGoneTries; ++tries) {
+    usleep(kPollMs * 1000);
+    found = ProcessesNamed(name);
+  }
+  return found;
+}
+
 }  // namespace
 
 Ended RunProgram(const std::vector<std::string>& command, const RunOptions& options) {
@@ -157,8 +169,8 @@ void HullTest::TearDown() {
   EXPECT_EQ(Entries("/var/lib/hull/containers"), std::vector<std::string>())
       << "containers are left";
   EXPECT_EQ(Entries("/var/lib/hull/names"), std::vector<std::string>()) << "names are left";
-  EXPECT_EQ(ProcessesNamed("hull-vmm"), std::vector<std::string>()) << "a virtual machine is left";
-  EXPECT_EQ(ProcessesNamed("hull-supervise"), std::vector<std::string>()) << "a supervisor is left";
+  EXPECT_EQ(LeftOf("hull-vmm"), std::vector<std::string>()) << "a virtual machine is left";
+  EXPECT_EQ(LeftOf("hull-supervise"), std::vector<std::string>()) << "a supervisor is left";
 }
 
 std::ostream& operator<<(std::ostream& out, const Ended& ended) {
