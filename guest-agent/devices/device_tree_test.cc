@@ -164,7 +164,7 @@ TEST(ParseUeventTest, Misbehaviour) {
   }
   EXPECT_FALSE(ParseUevent("MAJOR=1\nMINOR=1\nDEVNAME=" + std::string(256, 'x') + "\n"));
   // NUL is no line's end.
-  EXPECT_FALSE(ParseUevent(std::string_view("MAJOR=1\nMINOR=1\nDEVNAME=x\0y\n", 30)).has_value());
+  EXPECT_FALSE(ParseUevent(std::string_view("MAJOR=1\nMINOR=1\nDEVNAME=x\0y\n", 28)).has_value());
 }
 
 TEST(PciAddressTest, Shapes) {
