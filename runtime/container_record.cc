@@ -66,7 +66,7 @@ json::object ToJson(const DeviceOptions& devices) {
 json::array ToJson(const std::vector<PassedFunction>& functions) {
   json::array array;
   for (const PassedFunction& function : functions) {
-    array.push_back(json::object{
+    json::object object{
         {"address", function.address},
         {"iommu_group", function.iommu_group},
         {"vendor", function.vendor},
@@ -75,7 +75,9 @@ json::array ToJson(const std::vector<PassedFunction>& functions) {
         {"driver", function.driver},
         {"nodes", ToJson(function.nodes)},
         {"interfaces", ToJson(function.interfaces)},
-    });
+    };
+    if (function.iommu_faults) object["iommu_faults"] = *function.iommu_faults;
+    array.push_back(std::move(object));
   }
   return array;
 }
@@ -212,6 +214,7 @@ PassedFunction ReadPassed(Reader from) {
   function.driver = from.Text("driver");
   function.nodes = from.Texts("nodes");
   function.interfaces = from.Texts("interfaces");
+  if (from.Has("iommu_faults")) function.iommu_faults = from.Integer<uint64_t>("iommu_faults");
   return function;
 }
 

@@ -84,6 +84,9 @@ struct PassedFunction {
   std::string driver;
   std::vector<std::string> nodes;       // "/dev/nvme0n1"
   std::vector<std::string> interfaces;  // "eth0"
+  // Transactions that the host's IOMMU refused since this start, as far as its kernel told of them
+  // (devices/iommu_faults.h); absent: its log could not be read.
+  std::optional<uint64_t> iommu_faults;
 
   bool operator==(const PassedFunction&) const = default;
 };

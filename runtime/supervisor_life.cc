@@ -55,7 +55,8 @@ SupervisorLife::SupervisorLife(const Containers& containers, std::string id, Run
       listener_(io_),
       termination_(io_),
       termination_timer_(io_),
-      console_timer_(io_) {
+      console_timer_(io_),
+      faults_(io_) {
   Adopt(std::move(client));
 }
 
@@ -73,6 +74,7 @@ int SupervisorLife::Run() {
   }
   if (phases_.enabled() && launched) ShowConsole();
   console_timer_.cancel();
+  faults_.Finish();
   if (const Status recorded = RecordEnd(*end_); !recorded) {
     log::Warn("the end is not recorded: {}", recorded.error().ToString());
   }
@@ -107,14 +109,48 @@ Status SupervisorLife::ClaimDevices(SandboxSpec& spec) {
   if (stat(containers_.layout().guest_root.c_str(), &root) == 0) {
     pinned_bytes += static_cast<uint64_t>(root.st_size);
   }
-  HULL_ASSIGN(
-      ClaimedDevices claimed,
-      hull::ClaimDevices(containers_, devices::HostTree::FromEnvironment(), record_, pinned_bytes));
+  const devices::HostTree host = devices::HostTree::FromEnvironment();
+  HULL_ASSIGN(ClaimedDevices claimed, hull::ClaimDevices(containers_, host, record_, pinned_bytes));
   record_ = std::move(claimed.record);
   grant_ = std::move(claimed.grant);
+  WatchFaults(host);
   for (const PassedFunction& function : record_.passed) spec.passed.push_back(function.address);
   spec.pci_kernel = !spec.passed.empty();
   return grant_.mounts.empty() ? Status() : PackMounts(spec);
+}
+
+void SupervisorLife::WatchFaults(const devices::HostTree& host) {
+  const Status watched = faults_.Start(
+      host, record_.passed, [this](const std::vector<uint64_t>& counts) { OnFaults(counts); });
+  if (!watched) {
+    log::Info("refused transactions of devices are not counted: {}", watched.error().ToString());
+    return;
+  }
+  for (PassedFunction& function : record_.passed) function.iommu_faults = 0;
+}
+
+// Told once to those who are attached; the record and the events have the number.
+void SupervisorLife::OnFaults(const std::vector<uint64_t>& counts) {
+  for (size_t i = 0; i < counts.size(); ++i) {
+    if (counts[i] == 0) continue;
+    PassedFunction& function = record_.passed[i];
+    if (function.iommu_faults == 0) {
+      Broadcast({{"event", "warning"},
+                 {"message", fmt::format("device {}: the host's IOMMU refused transactions beyond "
+                                         "the VM's memory; dmesg on the host names the addresses",
+                                         function.address)}});
+    }
+    *function.iommu_faults += counts[i];
+    RecordContainerEvent(containers_.layout(), record_, "iommu-fault",
+                         {{"device", function.address}, {"count", std::to_string(counts[i])}});
+  }
+  const auto change = [this](ContainerRecord& record) -> Status {
+    record.passed = record_.passed;
+    return {};
+  };
+  if (const Result<ContainerRecord> changed = containers_.Change(id_, change); !changed) {
+    log::Warn("refused transactions are not recorded: {}", changed.error().ToString());
+  }
 }
 
 // Clients are heard meanwhile.

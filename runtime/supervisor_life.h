@@ -17,6 +17,7 @@
 
 #include "runtime/container_log.h"
 #include "runtime/containers.h"
+#include "runtime/device_fault_watch.h"
 #include "runtime/devices/device_request.h"
 #include "runtime/phase_log.h"
 #include "runtime/sandbox.h"
@@ -50,6 +51,8 @@ class SupervisorLife {
   Status ClaimDevices(SandboxSpec& spec);
   Status PackMounts(SandboxSpec& spec);
   void AddDevices(agent::v1::CreateRequest& request) const;
+  void WatchFaults(const devices::HostTree& host);
+  void OnFaults(const std::vector<uint64_t>& counts);
   Status OpenStreams();
   Status StartContainer();
   Status RecordStart();
@@ -95,6 +98,7 @@ class SupervisorLife {
   std::set<Connection> clients_;
   // What the user's --device and --gpus are at this start.
   devices::DeviceGrant grant_;
+  DeviceFaultWatch faults_;
   std::unique_ptr<Sandbox> sandbox_;
   std::optional<ContainerLog> log_;
   bool log_failed_ = false;

@@ -53,6 +53,7 @@ json::array ShowDevices(const ContainerRecord& record) {
         {"GuestDriver", function.driver},
         {"Nodes", Strings(function.nodes)},
         {"Interfaces", Strings(function.interfaces)},
+        {"IommuFaults", function.iommu_faults ? json::value(*function.iommu_faults) : nullptr},
     });
   }
   return list;

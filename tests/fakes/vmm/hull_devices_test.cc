@@ -30,6 +30,7 @@ class HullDevicesTest : public HullOnFake {
     host_.Add(
         {.address = "0000:04:00.0", .class_code = 0x030000, .driver = "vfio-pci", .group = 4});
     host_.Write("/usr/share/misc/pci.ids", "8086  Maker\n\t1234  Thing\n");
+    host_.Write("/dev/kmsg", "");
   }
   // With the made-up host as the host.
   Ended On(const std::string& script, const std::string& fault = "") const {
@@ -101,7 +102,7 @@ TEST_F(HullDevicesTest, InspectShowsWhatDockerShowsAndWhatTheGuestMadeOfIt) {
   EXPECT_EQ(hull.at("Devices").at(0), json::parse(R"({"Address":"0000:01:00.0","VendorID":"8086",
       "DeviceID":"1234","Vendor":"Maker","Device":"Thing","IommuGroup":1,
       "GuestAddress":"0000:00:01.0","GuestDriver":"fake\\x1b","Nodes":["/dev/fake0"],
-      "Interfaces":["eth0"]})"));
+      "Interfaces":["eth0"],"IommuFaults":0})"));
   EXPECT_EQ(hull.at("MemoryPinned"), true);
   EXPECT_EQ(hull.at("FreePageReporting"), false);
   EXPECT_EQ(hull.at("Kernel").as_string(), (directory_ / "vmlinux").string());
@@ -130,6 +131,41 @@ TEST_F(HullDevicesTest, ADeviceWithoutADriverInTheGuestIsAWarning) {
   EXPECT_EQ(ended.out, "runs\n");
   EXPECT_THAT(ended.err, HasSubstr("device 0000:01:00.0 has no driver in the guest: the container "
                                    "finds it in /sys/bus/pci/devices/0000:00:01.0 alone"));
+}
+
+constexpr char kFault[] =
+    "fault() { echo \"3,1,1,-;DMAR: [DMA Write NO_PASID] Request device [$1] fault addr 0x30000000 "
+    "[fault reason 0x05] PTE Write access is not set\" >> $HULL_HOST_ROOT/dev/kmsg; }\n";
+
+TEST_F(HullDevicesTest, WhatTheIommuRefusedIsToldCountedAndAnEvent) {
+  const Ended ended =
+      On(std::string(kFault) +
+         "fault 02:00.0\n"  // before: not of this run
+         "export -f fault\n"
+         "$HULL run --storage tmpfs --name c1 --device 02:00.0,01:00.0 test bash -c "
+         "'fault 02:00.0; fault 02:00.0; fault 04:00.0'\n"
+         "$HULL inspect --format '{{json .Hull.Devices}}' c1\n"
+         "$HULL events --since 1h --until 1s --filter event=iommu-fault --format "
+         "'{{.Actor.Attributes.device}} {{.Actor.Attributes.count}}'\n"
+         "$HULL rm c1 > /dev/null");
+  ASSERT_EQ(ended.exit_code, 0) << ended.err;
+  const size_t line = ended.out.find('\n');
+  const json::value devices = json::parse(ended.out.substr(0, line));
+  EXPECT_EQ(devices.at(0).at("IommuFaults"), 2);
+  EXPECT_EQ(devices.at(1).at("IommuFaults"), 0);
+  EXPECT_EQ(ended.out.substr(line + 1), "0000:02:00.0 2\n");
+  EXPECT_THAT(ended.err, AllOf(HasSubstr("device 0000:02:00.0: the host's IOMMU refused"),
+                               Not(HasSubstr("0000:01:00.0"))));
+}
+
+TEST_F(HullDevicesTest, WithoutTheKernelsLogNothingIsCountedAndAllElseWorks) {
+  host_.Remove("/dev/kmsg");
+  const Ended ended =
+      On("$HULL run --storage tmpfs --name c1 --device 01:00.0 test echo runs\n"
+         "$HULL inspect --format '{{json .Hull.Devices}}' c1; $HULL rm c1 > /dev/null");
+  EXPECT_THAT(ended.out, AllOf(HasSubstr("runs\n"), HasSubstr("\"IommuFaults\":null")))
+      << ended.err;
+  EXPECT_EQ(ended.err, "");
 }
 
 TEST_F(HullDevicesTest, WhoHasADeviceIsSaidAndItIsFreeAfterwards) {
