@@ -21,7 +21,7 @@ Status DeviceFaultWatch::Start(const devices::HostTree& host,
   log_fd_.assign(duplicate.get(), error);
   // A test's log, a plain file, cannot be waited for: Finish() reads it.
   if (error) return {};
-  duplicate.Release();
+  static_cast<void>(duplicate.Release());
   Await();
   return {};
 }

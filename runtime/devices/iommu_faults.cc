@@ -1,13 +1,12 @@
 #include "runtime/devices/iommu_faults.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <charconv>
-
-#include <fmt/format.h>
 
 #include "vmm/base/file.h"
 

@@ -24,12 +24,14 @@ constexpr char kIntelWrite[] =
 TEST(IsFaultOf, IntelsLinesNameTheDevice) {
   EXPECT_TRUE(IsFaultOf(kIntelWrite, kDevice));
   EXPECT_FALSE(IsFaultOf(kIntelWrite, kSibling));
-  EXPECT_TRUE(IsFaultOf("3,1,2,-;DMAR: [DMA Read PASID 0x7] Request device [e1:1f.7] fault addr "
-                        "0x9876543000 [fault reason 0x06] PTE Read access is not set\n",
-                        kElsewhere));
-  EXPECT_TRUE(IsFaultOf("3,1,2,-;DMAR: [INTR-REMAP] Request device [01:00.0] fault index 0x0 [fault "
-                        "reason 0x25] Blocked a compatibility format interrupt request\n",
-                        kDevice));
+  EXPECT_TRUE(
+      IsFaultOf("3,1,2,-;DMAR: [DMA Read PASID 0x7] Request device [e1:1f.7] fault addr "
+                "0x9876543000 [fault reason 0x06] PTE Read access is not set\n",
+                kElsewhere));
+  EXPECT_TRUE(
+      IsFaultOf("3,1,2,-;DMAR: [INTR-REMAP] Request device [01:00.0] fault index 0x0 [fault "
+                "reason 0x25] Blocked a compatibility format interrupt request\n",
+                kDevice));
 }
 
 TEST(IsFaultOf, AmdsLinesNameTheDeviceBeforeOrWithinTheMessage) {
@@ -38,12 +40,14 @@ TEST(IsFaultOf, AmdsLinesNameTheDeviceBeforeOrWithinTheMessage) {
       "address=0x30000000 flags=0x0020]\n SUBSYSTEM=pci\n DEVICE=+pci:0000:01:00.0\n";
   EXPECT_TRUE(IsFaultOf(before, kDevice));
   EXPECT_FALSE(IsFaultOf(before, kSibling));
-  EXPECT_TRUE(IsFaultOf("3,9,1,-;AMD-Vi: Event logged [IO_PAGE_FAULT device=10000:e1:1f.7 "
-                        "domain=0x0000 address=0x0 flags=0x0]\n",
-                        kElsewhere));
-  EXPECT_TRUE(IsFaultOf("3,9,1,-;pci 0000:00:00.2: AMD-Vi: Event logged [INVALID_DEVICE_REQUEST "
-                        "device=0000:01:00.1 pasid=0x00000 address=0xfee00000 flags=0x0]\n",
-                        kSibling));
+  EXPECT_TRUE(
+      IsFaultOf("3,9,1,-;AMD-Vi: Event logged [IO_PAGE_FAULT device=10000:e1:1f.7 "
+                "domain=0x0000 address=0x0 flags=0x0]\n",
+                kElsewhere));
+  EXPECT_TRUE(
+      IsFaultOf("3,9,1,-;pci 0000:00:00.2: AMD-Vi: Event logged [INVALID_DEVICE_REQUEST "
+                "device=0000:01:00.1 pasid=0x00000 address=0xfee00000 flags=0x0]\n",
+                kSibling));
 }
 
 TEST(IsFaultOf, OtherLinesAreNone) {

@@ -1,5 +1,6 @@
 #include "vmm/api/control.h"
 
+#include <algorithm>
 #include <array>
 
 #include <boost/json/array.hpp>
@@ -31,6 +32,14 @@ constexpr std::array<std::pair<ErrorCode, std::string_view>, 11> kErrorCodes = {
      {ErrorCode::kExhausted, "exhausted"},
      {ErrorCode::kUnsupported, "unsupported"},
      {ErrorCode::kCorrupt, "corrupt"}}};
+
+// Methods of other monitors that this one has a reason not to have (ARCHITECTURE.md,
+// "Passed-through devices").
+constexpr std::array<std::string_view, 2> kHotPlug = {"attach-device", "detach-device"};
+constexpr std::string_view kNoHotPlug =
+    "a running VM gets no further device and loses none: without ACPI its kernel could not be "
+    "told; "
+    "name devices in \"vfio\" before the start";
 
 constexpr JsonLimits kRequestLimits = {.size_bytes = kMaxControlLineBytes, .depth = 3};
 // An answer may quote the whole console, escaped.
@@ -98,6 +107,10 @@ tl::expected<Request, BadRequest> ParseRequest(std::string_view line) {
   if (const std::optional<Method> method = ValueOf(kMethods, name)) {
     request.method = *method;
     ReadParameters(object, request);
+  } else if (has_id && std::find(kHotPlug.begin(), kHotPlug.end(), name) != kHotPlug.end()) {
+    return tl::unexpected<BadRequest>(
+        {.id = request.id,
+         .error = MakeError(ErrorCode::kUnsupported, "{}: {}", name, kNoHotPlug)});
   } else {
     object.AddError("method", "is not one of state, stop, kill, console, counters");
   }

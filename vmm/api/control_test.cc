@@ -1,5 +1,6 @@
 #include "vmm/api/control.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace hull::api {
@@ -51,6 +52,17 @@ TEST(ControlTest, BadRequestsAreRefusedWithTheirId) {
         << c.line << " gave: " << read.error().error.ToString();
   }
   EXPECT_FALSE(ParseRequest(std::string(kMaxControlLineBytes + 1, ' ')).has_value());
+}
+
+TEST(ControlTest, HotPlugIsRefusedWithTheReason) {
+  for (const char* const method : {"attach-device", "detach-device"}) {
+    const auto read =
+        ParseRequest(fmt::format(R"({{"id":7,"method":"{}","device":"0000:01:00.0"}})", method));
+    ASSERT_FALSE(read.has_value());
+    EXPECT_EQ(read.error().id, 7U);
+    EXPECT_EQ(read.error().error.code(), ErrorCode::kUnsupported);
+    EXPECT_NE(read.error().error.ToString().find("without ACPI"), std::string::npos);
+  }
 }
 
 TEST(ControlTest, ErrorsTravelWithCodeAndMessage) {
