@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -20,9 +21,9 @@ constexpr size_t kMaxRecordBytes = 8192;
 // above; the kernel's is 0, and nobody else can write with it.
 constexpr unsigned kFirstForeignPriority = 8;
 
-bool IsKernels(std::string_view record) {
+bool IsKernels(std::string_view line) {
   unsigned priority = kFirstForeignPriority;
-  std::from_chars(record.data(), record.data() + record.size(), priority);
+  std::from_chars(line.data(), line.data() + line.size(), priority);
   return priority < kFirstForeignPriority;
 }
 
@@ -32,10 +33,8 @@ bool Has(std::string_view text, std::string_view part) {
 
 }  // namespace
 
-bool IsFaultOf(std::string_view record, const PciAddress& device) {
-  if (!IsKernels(record)) return false;
-  // What is behind the first line is properties of the record.
-  const std::string_view line = record.substr(0, record.find('\n'));
+bool IsFaultOf(std::string_view line, const PciAddress& device) {
+  if (!IsKernels(line)) return false;
   // Linux, drivers/iommu/intel/dmar.c, dmar_fault_do_one: of memory and of interrupts.
   if (Has(line, "DMAR: [")) {
     return Has(line, fmt::format("] Request device [{:02x}:{:02x}.{}] fault ", device.bus,
@@ -63,14 +62,18 @@ std::vector<uint64_t> IommuFaultLog::Take(const std::vector<PciAddress>& devices
   std::vector<uint64_t> counts(devices.size());
   std::array<char, kMaxRecordBytes> buffer;
   for (int records = 0; records < kMaxRecords; ++records) {
-    // One record a call.
+    // One record a call; where a file stands in for the log, several.
     const ssize_t got = read(fd_.get(), buffer.data(), buffer.size());
     // EPIPE: records were overwritten before they were read; what follows is there.
     if (got < 0 && (errno == EPIPE || errno == EINTR)) continue;
     if (got <= 0) break;
-    const std::string_view record(buffer.data(), static_cast<size_t>(got));
-    for (size_t i = 0; i < devices.size(); ++i) {
-      if (IsFaultOf(record, devices[i])) ++counts[i];
+    std::string_view rest(buffer.data(), static_cast<size_t>(got));
+    while (!rest.empty()) {
+      const std::string_view line = rest.substr(0, rest.find('\n'));
+      rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+      for (size_t i = 0; i < devices.size(); ++i) {
+        if (IsFaultOf(line, devices[i])) ++counts[i];
+      }
     }
   }
   return counts;

@@ -142,10 +142,10 @@ TEST_F(HullDevicesTest, WhatTheIommuRefusedIsToldCountedAndAnEvent) {
       On(std::string(kFault) +
          "fault 02:00.0\n"  // before: not of this run
          "export -f fault\n"
-         "$HULL run --storage tmpfs --name c1 --device 02:00.0,01:00.0 test bash -c "
+         "$HULL run --storage tmpfs --name c1 --device pci=02:00.0,01:00.0 test bash -c "
          "'fault 02:00.0; fault 02:00.0; fault 04:00.0'\n"
          "$HULL inspect --format '{{json .Hull.Devices}}' c1\n"
-         "$HULL events --since 1h --until 1s --filter event=iommu-fault --format "
+         "$HULL events --since 1h --until 0s --filter event=iommu-fault --format "
          "'{{.Actor.Attributes.device}} {{.Actor.Attributes.count}}'\n"
          "$HULL rm c1 > /dev/null");
   ASSERT_EQ(ended.exit_code, 0) << ended.err;
