@@ -160,13 +160,26 @@ Result<ContainerLock> ContainerLock::MakeDirectory(const Containers& containers,
   return Fail(ErrorCode::kFailed, "cannot keep {}: something removes it", containers.Directory(id));
 }
 
-Status ContainerLock::WriteFile(std::string_view name, std::string_view text) const {
+Durability DurabilityOf(const ContainerRecord& record) {
+  return record.remove_at_exit ? Durability::kNone : Durability::kOnDisk;
+}
+
+bool HasRecord(const Containers& containers, const std::string& id) {
+  struct stat status {};
+  return stat(containers.RecordPath(id).c_str(), &status) == 0 && status.st_size > 0;
+}
+
+Status ContainerLock::WriteFile(std::string_view name, std::string_view text,
+                                Durability durability) const {
   // Always the same beside it: what a killed writer left is overwritten by the next.
   const std::string beside = fmt::format("{}.new", name);
   const std::string target(name);
   UniqueFd file(openat(fd_.get(), beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (!file.valid()) return FailErrno("make {}/{}", path_, beside);
   Status status = WriteAll(file.get(), text);
+  if (status && durability == Durability::kOnDisk && fdatasync(file.get()) != 0) {
+    status = FailErrno("write {} to the disk", beside);
+  }
   if (status && renameat(fd_.get(), beside.c_str(), fd_.get(), target.c_str()) != 0) {
     status = FailErrno("rename {}", beside);
   }
@@ -177,7 +190,7 @@ Status ContainerLock::WriteFile(std::string_view name, std::string_view text) co
 
 Status ContainerLock::WriteRecord(const ContainerRecord& record) const {
   const std::string text = WriteContainerRecord(record);
-  Status written = WriteFile(kRecordName, text);
+  Status written = WriteFile(kRecordName, text, DurabilityOf(record));
   if (written) return {};
   const int error_number = written.error().error_number();
   const bool full = error_number == ENOSPC || error_number == EDQUOT;
@@ -204,6 +217,7 @@ bool ContainerLock::WriteIntoSpare(std::string_view text) const {
   const UniqueFd spare(openat(fd_.get(), kSpareName, O_WRONLY | O_CLOEXEC));
   return spare.valid() && WriteAll(spare.get(), text).has_value() &&
          ftruncate(spare.get(), static_cast<off_t>(text.size())) == 0 &&
+         fdatasync(spare.get()) == 0 &&
          renameat(fd_.get(), kSpareName, fd_.get(), kRecordName) == 0;
 }
 

@@ -27,6 +27,12 @@ bool IsLocked(const std::string& run_directory);
 // one is removed. While it is held no other lock is waited for.
 Result<UniqueFd> LockRunRoot(const HostLayout& layout);
 
+// What a power cut may do to a file that is replaced: nothing, for its content is on the disk
+// before it has its name; or anything, which is enough for a container that would not outlive it
+// (--rm).
+enum class Durability { kNone, kOnDisk };
+Durability DurabilityOf(const ContainerRecord& record);
+
 // Holds a container's directory. Waits for it: others hold it for moments.
 class ContainerLock {
  public:
@@ -37,7 +43,7 @@ class ContainerLock {
   // Only if nobody has it, for a sweep; kUnavailable otherwise.
   static Result<ContainerLock> TryTake(const Containers& containers, const std::string& id);
 
-  Status WriteFile(std::string_view name, std::string_view text) const;
+  Status WriteFile(std::string_view name, std::string_view text, Durability durability) const;
   // On a full disk into the space that was set aside.
   Status WriteRecord(const ContainerRecord& record) const;
   // Sets space aside for a further record, so that the end of a container that runs now can be
@@ -61,6 +67,10 @@ class ContainerLock {
 
 // What a directory that is being removed is called until it is gone.
 inline constexpr std::string_view kRemovedPrefix = ".removed-";
+
+// Whether a container has a record: an empty file is what a power cut leaves of one that was not on
+// the disk yet.
+bool HasRecord(const Containers& containers, const std::string& id);
 
 // Holds all names.
 class NamesLock {

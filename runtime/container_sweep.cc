@@ -38,7 +38,7 @@ Status Settle(const Containers& containers, const std::string& id, bool started)
   // Of a start that was killed.
   unlink(containers.HostFilesPath(id).c_str());
   Result<ContainerRecord> record = ReadRecord(containers.RecordPath(id));
-  if (!record && record.error().code() != ErrorCode::kNotFound) return Fail(record.error());
+  if (!record && HasRecord(containers, id)) return Fail(record.error());
   if (!record) return lock->RemoveDirectory();
   const bool running = IsRunning(*record);
   if (running) {
@@ -93,7 +93,7 @@ Status FindDead(const Containers& containers, DeadRunDirectories& dead,
 // A directory without a record: being made, or left by somebody who was killed making it.
 bool SweepHalfMade(const Containers& containers, const std::string& id) {
   const Result<ContainerLock> lock = ContainerLock::TryTake(containers, id);
-  if (!lock || access(containers.RecordPath(id).c_str(), F_OK) == 0) return false;
+  if (!lock || HasRecord(containers, id)) return false;
   return lock->RemoveDirectory().has_value();
 }
 
@@ -132,7 +132,7 @@ SweepResult SweepDeadSandboxes(const Containers& containers) {
            warn(entry, RemoveFlatDirectory(fmt::format("{}/{}", directory, entry)));
            ++result.swept;
          } else if (IsContainerId(entry) && !result.live.contains(entry) &&
-                    access(containers.RecordPath(entry).c_str(), F_OK) != 0) {
+                    !HasRecord(containers, entry)) {
            if (SweepHalfMade(containers, entry)) ++result.swept;
          }
        }));

@@ -75,9 +75,7 @@ Result<std::string> Containers::Find(std::string_view name_or_id) const {
   SweepDeadSandboxes(*this);
   std::string_view wanted = name_or_id;
   if (wanted.starts_with('/')) wanted.remove_prefix(1);
-  const auto is_there = [this](const std::string& id) {
-    return access(RecordPath(id).c_str(), F_OK) == 0;
-  };
+  const auto is_there = [this](const std::string& id) { return HasRecord(*this, id); };
   if (IsContainerId(wanted) && is_there(std::string(wanted))) return std::string(wanted);
   if (std::optional<std::string> id = HolderOfName(*this, wanted)) return *id;
   std::string found;
@@ -160,7 +158,7 @@ Result<ContainerRecord> Containers::Create(ContainerRecord record,
       if (!again || attempt + 1 == kNameAttempts) return claimed;
     }
     // The record last: a container is there when it has one.
-    Status written = lock.WriteFile("config.json", oci_config);
+    Status written = lock.WriteFile("config.json", oci_config, DurabilityOf(record));
     if (written) written = lock.WriteRecord(record);
     if (!written) names.Release(record.name, record.id);
     return written;

@@ -114,6 +114,7 @@ Status Name(int fd, const std::string& path) {
   const std::string beside = path + ".new";
   HULL_ASSIGN(const UniqueFd copy, OpenFile(beside, O_RDWR | O_CREAT | O_TRUNC, 0600));
   Status copied = CopySparse(fd, copy.get(), Zeros::kCopy);
+  if (copied && fdatasync(copy.get()) != 0) copied = FailErrno("write {} to the disk", beside);
   if (copied && rename(beside.c_str(), path.c_str()) != 0) copied = FailErrno("name {}", path);
   if (!copied) unlink(beside.c_str());
   return copied;
@@ -131,6 +132,8 @@ Status MakeTemplate(const HostLayout& layout, const std::string& path, uint64_t 
   HULL_TRY(RunMkfs(made.get(), kind));
   HULL_ASSIGN(const UniqueFd sparse, NamelessFile(directory));
   HULL_TRY(CopySparse(made.get(), sparse.get(), Zeros::kSkip));
+  // Every disk of that size is made of it, after a power cut, too.
+  if (fdatasync(sparse.get()) != 0) return FailErrno("write {} to the disk", path);
   return Name(sparse.get(), path);
 }
 

@@ -88,6 +88,15 @@ TEST_F(HullContainersTest, AStubbornContainerIsKilledWhenTimeIsUp) {
   EXPECT_EQ(ended.out, "s1\n137\ns1\n") << ended.err;
 }
 
+TEST_F(HullContainersTest, AnEmptyRecordIsNone) {
+  const Ended ended = Shell(
+      "id=$($HULL create --rm --storage tmpfs --name e1 test true)\n"
+      ": > store/containers/$id/container.json; $HULL ps -aq; ls store/containers\n"
+      "$HULL create --storage tmpfs --name e1 test true > /dev/null; $HULL rm e1");
+  EXPECT_EQ(ended.out, "e1\n");
+  EXPECT_EQ(ended.err, "");
+}
+
 TEST_F(HullContainersTest, AMachineThatDiedIsRecordedWithItsLastWords) {
   const Ended ended = Shell(
       "$HULL run -d --storage tmpfs --name m1 test sleep 60 > /dev/null; $HULL wait m1\n"
