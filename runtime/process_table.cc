@@ -253,6 +253,9 @@ Result<Columns> ParsePsOptions(std::span<const std::string> options) {
       continue;
     }
     if (option.starts_with("--")) return Fail(Refused(option));
+    // "-aux" is many people's "aux", and ps(1) takes it for that.
+    const bool dashed =
+        option.starts_with('-') && option != "-aux" && option != "-auxw" && option != "-auxww";
     for (size_t at = option.starts_with('-') ? 1 : 0; at < option.size(); ++at) {
       const char letter = option[at];
       if (letter == 'o' || letter == 'O') {
@@ -262,9 +265,9 @@ Result<Columns> ParsePsOptions(std::span<const std::string> options) {
         HULL_TRY(AddList(list, columns));
         break;
       }
-      if (letter == 'f' && option.starts_with('-')) {
+      if (letter == 'f' && dashed) {
         full = true;
-      } else if (letter == 'u' && !option.starts_with('-')) {
+      } else if (letter == 'u' && !dashed) {
         by_user = true;
       } else if (std::string_view("eAaxwT").find(letter) == std::string_view::npos ||
                  letter == 'T') {

@@ -24,6 +24,7 @@ TEST(ParsePsOptions, TablesAndLists) {
   EXPECT_EQ(Titles({"-ef"}), Titles({}));
   EXPECT_EQ(Titles({"-e", "-f"}), Titles({}));
   EXPECT_EQ(Titles({"aux"}), "USER PID %CPU %MEM VSZ RSS TTY STAT START TIME COMMAND ");
+  EXPECT_EQ(Titles({"-aux"}), Titles({"aux"}));
   EXPECT_EQ(Titles({"-e"}), "PID TTY TIME CMD ");
   EXPECT_EQ(Titles({"-eo", "pid,comm"}), "PID COMMAND ");
   EXPECT_EQ(Titles({"-o", "pid", "-o", "args"}), "PID COMMAND ");
