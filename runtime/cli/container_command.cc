@@ -4,6 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <future>
+#include <set>
+#include <string_view>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 #include "runtime/cli/foreground.h"
@@ -14,6 +20,7 @@
 #include "runtime/signal_name.h"
 #include "runtime/supervisor.h"
 #include "vmm/base/file.h"
+#include "vmm/base/log.h"
 
 namespace hull::cli {
 namespace {
@@ -39,27 +46,63 @@ constexpr KillLimits kRemovalLimits{milliseconds(1'000), milliseconds(2'000)};
 constexpr milliseconds kForceLimit{10'000};
 constexpr int kKillTimeoutMs = 10'000;
 constexpr int kAboutToEndMs = 60'000;
+constexpr size_t kMostAtOnce = 50;
+
+// The exit code of all before, and of this one.
+int Tell(const Result<std::string>& answer, int exit_code) {
+  if (!answer) {
+    PrintError(answer.error());
+    return kExitFailed;
+  }
+  if (!answer->empty()) static_cast<void>(WriteAll(STDOUT_FILENO, *answer + "\n"));
+  return exit_code;
+}
+
+// As many as there can be, `most` at most; none where the host has no room for one.
+std::vector<std::thread> MakeThreads(size_t most, const std::function<void()>& work) {
+  std::vector<std::thread> threads;
+  try {
+    while (threads.size() < most) threads.emplace_back(work);
+  } catch (const std::system_error& error) {
+    log::Debug("{} threads: {}", threads.size(), error.what());
+  }
+  return threads;
+}
 
 }  // namespace
 
 int ForEachContainer(const GlobalOptions& global, const std::vector<std::string>& names,
                      const ContainerAction& act) {
   Result<HostLayout> layout = FindHostLayout(global.root, global.state);
-  if (!layout) {
-    PrintError(layout.error());
-    return kExitFailed;
-  }
+  if (!layout) return Tell(Fail(std::move(layout).error()), 0);
   const Containers containers(std::move(*layout));
   int exit_code = 0;
-  for (const std::string& name : names) {
-    const Result<std::string> answer = act(containers, name);
-    if (!answer) {
-      PrintError(answer.error());
-      exit_code = kExitFailed;
-    } else if (!answer->empty()) {
-      static_cast<void>(WriteAll(STDOUT_FILENO, *answer + "\n"));
-    }
+  for (const std::string& name : names) exit_code = Tell(act(containers, name), exit_code);
+  return exit_code;
+}
+
+int ForContainersAtOnce(const GlobalOptions& global, const std::vector<std::string>& names,
+                        const ContainerAction& act) {
+  // A name that comes twice is the second time no container any more, or has stopped.
+  const std::set<std::string_view> different(names.begin(), names.end());
+  if (names.size() < 2 || different.size() < names.size()) {
+    return ForEachContainer(global, names, act);
   }
+  Result<HostLayout> layout = FindHostLayout(global.root, global.state);
+  if (!layout) return Tell(Fail(std::move(layout).error()), 0);
+  const Containers containers(std::move(*layout));
+  std::vector<std::promise<Result<std::string>>> answers(names.size());
+  std::atomic<size_t> next = 0;
+  const auto work = [&] {
+    for (size_t i = next++; i < names.size(); i = next++) {
+      answers[i].set_value(act(containers, names[i]));
+    }
+  };
+  std::vector<std::thread> threads = MakeThreads(std::min(names.size(), kMostAtOnce), work);
+  if (threads.empty()) work();
+  int exit_code = 0;
+  for (auto& answer : answers) exit_code = Tell(answer.get_future().get(), exit_code);
+  for (std::thread& thread : threads) thread.join();
   return exit_code;
 }
 

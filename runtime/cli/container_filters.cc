@@ -63,6 +63,12 @@ Status CheckValues(const Filters& filters) {
       return Fail(ErrorCode::kInvalidArgument, "invalid filter 'status={}'", status);
     }
   }
+  for (const std::string& health : filters.Values("health")) {
+    constexpr std::string_view kKnown[] = {"starting", "healthy", "unhealthy", "none"};
+    if (std::find(std::begin(kKnown), std::end(kKnown), health) == std::end(kKnown)) {
+      return Fail(ErrorCode::kInvalidArgument, "invalid filter 'health={}'", health);
+    }
+  }
   for (const std::string& code : filters.Values("exited")) {
     int number = 0;
     const char* const end = code.data() + code.size();
@@ -74,6 +80,16 @@ Status CheckValues(const Filters& filters) {
   return {};
 }
 
+// Whether a container of hull's can fit what is asked of things that it has not: ports, volumes, a
+// network but none, health checks, a swarm.
+bool CanFit(const Filters& filters) {
+  const auto is_none = [](const std::string& value) { return value == "none"; };
+  const auto is_false = [](const std::string& value) { return value == "false" || value == "0"; };
+  return !filters.Has("expose") && !filters.Has("publish") && !filters.Has("volume") &&
+         filters.AnyOf("network", is_none) && filters.AnyOf("health", is_none) &&
+         filters.AnyOf("is-task", is_false);
+}
+
 template <typename Keep>
 void KeepIf(std::vector<ContainerRecord>& records, Keep keep) {
   std::erase_if(records, [&](const ContainerRecord& record) { return !keep(record); });
@@ -82,8 +98,10 @@ void KeepIf(std::vector<ContainerRecord>& records, Keep keep) {
 }  // namespace
 
 Result<Filters> ParseContainerFilters(const std::vector<std::string>& words) {
-  HULL_ASSIGN(Filters filters, Filters::Parse(words, {"ancestor", "before", "exited", "id", "label",
-                                                      "name", "since", "status"}));
+  HULL_ASSIGN(
+      Filters filters,
+      Filters::Parse(words, {"ancestor", "before", "exited", "expose", "health", "id", "is-task",
+                             "label", "name", "network", "publish", "since", "status", "volume"}));
   HULL_TRY(CheckValues(filters));
   return filters;
 }
@@ -91,6 +109,7 @@ Result<Filters> ParseContainerFilters(const std::vector<std::string>& words) {
 Result<std::vector<ContainerRecord>> FilterContainers(const Containers& containers,
                                                       std::vector<ContainerRecord> all,
                                                       const Filters& filters) {
+  if (!CanFit(filters)) all.clear();
   for (const char* const order : {"before", "since"}) {
     for (const std::string& name : filters.Values(order)) {
       HULL_ASSIGN(const ContainerRecord other, containers.Load(name));

@@ -38,7 +38,9 @@ std::string CommandText(const ContainerRecord& record, bool truncate) {
   constexpr size_t kColumnsOfCommand = 20;
   std::string text;
   for (const std::string& word : record.process.command) {
-    text += (text.empty() ? "" : " ") + word;
+    // Docker marks arguments with blanks, but not the program.
+    const bool quoted = !text.empty() && word.find(' ') != std::string::npos;
+    text += (text.empty() ? "" : " ") + (quoted ? "'" + word + "'" : word);
   }
   text = EscapeControl(text);
   if (truncate) text = Ellipsis(text, kColumnsOfCommand);

@@ -41,12 +41,11 @@ struct ExecFlags {
   std::string detach_keys;
 };
 
-// "NAME=value", or nothing for a name that is not set here.
-std::optional<std::string> Setting(const std::string& text) {
+// "NAME=value"; a name that is not set here stays alone.
+std::string Setting(const std::string& text) {
   if (text.find('=') != std::string::npos) return text;
   const char* value = getenv(text.c_str());
-  if (value == nullptr) return std::nullopt;
-  return fmt::format("{}={}", text, value);
+  return value == nullptr ? text : fmt::format("{}={}", text, value);
 }
 
 Result<std::vector<std::string>> OwnEnvironment(const ExecFlags& flags) {
@@ -66,12 +65,13 @@ Result<std::vector<std::string>> OwnEnvironment(const ExecFlags& flags) {
       return Fail(ErrorCode::kInvalidArgument, "invalid environment variable: {}",
                   EscapeControl(text));
     }
-    if (const std::optional<std::string> setting = Setting(text)) settings.push_back(*setting);
+    settings.push_back(Setting(text));
   }
   return settings;
 }
 
-// The container's own environment with `settings` over it: an environment is replaced whole.
+// The container's own environment with `settings` over it, for an environment is replaced whole. A
+// name alone takes its variable out.
 Result<json::array> MergeEnvironment(const Containers& containers, const std::string& id,
                                      const std::vector<std::string>& settings) {
   HULL_ASSIGN(const std::string text, ReadFile(containers.ConfigPath(id), kMaxConfigBytes));
@@ -82,11 +82,13 @@ Result<json::array> MergeEnvironment(const Containers& containers, const std::st
     if (own->is_array()) merged = own->get_array();
   }
   for (const std::string& setting : settings) {
-    const std::string_view name = std::string_view(setting).substr(0, setting.find('=') + 1);
+    const std::string name = setting.substr(0, setting.find('=')) + "=";
     const auto same = std::find_if(merged.begin(), merged.end(), [&](const json::value& value) {
       return value.is_string() && std::string_view(value.get_string()).starts_with(name);
     });
-    if (same != merged.end()) {
+    if (name.size() > setting.size()) {
+      if (same != merged.end()) merged.erase(same);
+    } else if (same != merged.end()) {
       *same = setting;
     } else {
       merged.emplace_back(setting);

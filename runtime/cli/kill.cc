@@ -38,10 +38,10 @@ Action DeclareKill(CLI::App& app, const GlobalOptions& global) {
   const auto signal = std::make_shared<std::string>("SIGKILL");
   app.add_option("-s,--signal", *signal, "Signal to send (SIGKILL)")->type_name("SIGNAL");
   return [signal, &global](const std::vector<std::string>& names) {
-    return ForEachContainer(global, names,
-                            [&signal](const Containers& containers, const std::string& name) {
-                              return Kill(containers, name, *signal);
-                            });
+    return ForContainersAtOnce(global, names,
+                               [&signal](const Containers& containers, const std::string& name) {
+                                 return Kill(containers, name, *signal);
+                               });
   };
 }
 

@@ -3,6 +3,7 @@
 
 #include "runtime/cli/command.h"
 #include "runtime/cli/container_command.h"
+#include "runtime/container_lock.h"
 #include "runtime/events.h"
 
 namespace hull::cli {
@@ -10,6 +11,14 @@ namespace {
 
 Result<std::string> Restart(const Containers& containers, const std::string& name,
                             const StopFlags& flags) {
+  HULL_ASSIGN(const ContainerRecord found, containers.Load(name));
+  if (found.remove_at_exit && IsRunning(found)) {
+    return Fail(Error(ErrorCode::kUnsupported,
+                      fmt::format("container {} was made with --rm: it goes when it stops, and "
+                                  "what it has written goes at once",
+                                  found.id))
+                    .WithHint("run it again, or make it without --rm"));
+  }
   HULL_ASSIGN(const ContainerRecord record, StopContainer(containers, name, flags));
   HULL_TRY(StartContainer(containers, record));
   RecordContainerEvent(containers.layout(), record, "restart");

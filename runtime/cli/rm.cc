@@ -16,10 +16,25 @@ struct RmFlags {
   bool volumes = false;
 };
 
+// One whose record cannot be read: else nothing would ever rid the user of it.
+Result<std::string> RemoveDamaged(const Containers& containers, const std::string& name) {
+  HULL_ASSIGN(const std::string id, containers.Find(name));
+  HULL_TRY(containers.Remove(id));
+  return name;
+}
+
 Result<std::string> Remove(const Containers& containers, const std::string& name,
                            const RmFlags& flags) {
   Result<ContainerRecord> record = containers.Load(name);
-  if (!record && flags.force && record.error().code() == ErrorCode::kNotFound) return "";
+  if (!record && flags.force && record.error().code() == ErrorCode::kNotFound) {
+    // Docker says so, and takes it for done.
+    PrintError(record.error());
+    return "";
+  }
+  if (!record && record.error().code() == ErrorCode::kCorrupt) {
+    if (flags.force) return RemoveDamaged(containers, name);
+    return Fail(std::move(record).error().WithHint("hull rm -f removes it"));
+  }
   if (!record) return Fail(std::move(record).error());
   const std::string id = record->id;
   if (IsRunning(*record) && flags.force)
@@ -54,10 +69,10 @@ Action DeclareRm(CLI::App& app, const GlobalOptions& global) {
   app.add_flag("-v,--volumes", flags->volumes,
                "Remove anonymous volumes with the container (they always go with it)");
   return [flags, &global](const std::vector<std::string>& names) {
-    return ForEachContainer(global, names,
-                            [&flags](const Containers& containers, const std::string& name) {
-                              return Remove(containers, name, *flags);
-                            });
+    return ForContainersAtOnce(global, names,
+                               [&flags](const Containers& containers, const std::string& name) {
+                                 return Remove(containers, name, *flags);
+                               });
   };
 }
 

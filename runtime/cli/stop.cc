@@ -17,10 +17,10 @@ Action DeclareStop(CLI::App& app, const GlobalOptions& global) {
   const auto flags = std::make_shared<StopFlags>();
   DeclareStopFlags(app, *flags);
   return [flags, &global](const std::vector<std::string>& names) {
-    return ForEachContainer(global, names,
-                            [&flags](const Containers& containers, const std::string& name) {
-                              return Stop(containers, name, *flags);
-                            });
+    return ForContainersAtOnce(global, names,
+                               [&flags](const Containers& containers, const std::string& name) {
+                                 return Stop(containers, name, *flags);
+                               });
   };
 }
 

@@ -12,7 +12,7 @@ Result<std::string> Act(const Containers& containers, const std::string& name) {
 
 Action DeclareUnpause(CLI::App&, const GlobalOptions& global) {
   return [&global](const std::vector<std::string>& names) {
-    return ForEachContainer(global, names, Act);
+    return ForContainersAtOnce(global, names, Act);
   };
 }
 

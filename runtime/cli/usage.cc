@@ -21,6 +21,52 @@ std::string Plural(size_t count) {
   return fmt::format("{} argument{}", count, count == 1 ? "" : "s");
 }
 
+// Docker's commands that hull has not, and what is to be done instead.
+struct MissingCommand {
+  std::string_view name;
+  std::string_view reason;
+};
+constexpr std::string_view kNoImageBuilding =
+    "hull builds no images: build them with another tool (podman build, buildah), then hull load "
+    "or hull pull them";
+constexpr std::string_view kNoSwarm = "hull runs containers on this host alone";
+constexpr std::string_view kNoNetworks = "hull has no networks yet";
+constexpr MissingCommand kMissing[] = {
+    {"build", kNoImageBuilding},
+    {"builder", kNoImageBuilding},
+    {"buildx", kNoImageBuilding},
+    {"checkpoint", "hull keeps no running machine on disk"},
+    {"compose", "hull starts containers one by one: hull run"},
+    {"context", "there is no daemon to choose; HULL_ROOT says where hull keeps things"},
+    {"df", "hull ps -s and hull images show what containers and images have on disk"},
+    {"export", "hull cp CONTAINER:/ - writes a container's files as a tar"},
+    {"import", "hull load takes archives of images, and hull cp - CONTAINER:/ a tar of files"},
+    {"login", "registries' credentials are skopeo's: skopeo login"},
+    {"logout", "registries' credentials are skopeo's: skopeo logout"},
+    {"manifest", "skopeo inspect --raw shows a manifest"},
+    {"network", kNoNetworks},
+    {"node", kNoSwarm},
+    {"plugin", "hull has no plugins"},
+    {"port", kNoNetworks},
+    {"push", "hull save writes an archive, and skopeo copy puts it into a registry"},
+    {"search", "hull asks no registry for what it has"},
+    {"secret", kNoSwarm},
+    {"service", kNoSwarm},
+    {"stack", kNoSwarm},
+    {"stats", "hull top shows the processes of a container, and what they use with -o rss,pcpu"},
+    {"swarm", kNoSwarm},
+    {"trust", "what images are trusted is said in containers-policy.json(5)"},
+    {"update", "limits are a container's for life: hull create another one"},
+    {"volume", "hull has no volumes yet"},
+};
+
+std::string_view WhyMissing(std::string_view command) {
+  const auto* const found =
+      std::find_if(std::begin(kMissing), std::end(kMissing),
+                   [&](const MissingCommand& missing) { return missing.name == command; });
+  return found == std::end(kMissing) ? std::string_view() : found->reason;
+}
+
 // Letters to insert, drop, change or swap with their neighbour.
 size_t Distance(std::string_view from, std::string_view to) {
   std::vector<size_t> before_last;
@@ -101,6 +147,10 @@ int UnknownCommand(std::span<const std::string> words) {
   const Family* family = FindFamily(words.front());
   std::string typed = words.front();
   if (family != nullptr && words.size() > 1) typed += " " + words[1];
+  const std::string_view reason = WhyMissing(std::string_view(typed).substr(typed.rfind(' ') + 1));
+  if (!reason.empty()) {
+    return Say(fmt::format("hull: there is no hull {}: {}\n", typed, reason), kExitFailed);
+  }
   const std::string nearest = NearestCommand(typed);
   const std::string hint =
       nearest.empty() ? "" : fmt::format("\nDid you mean 'hull {}'?\n", nearest);

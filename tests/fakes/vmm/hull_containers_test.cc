@@ -88,6 +88,34 @@ TEST_F(HullContainersTest, AStubbornContainerIsKilledWhenTimeIsUp) {
   EXPECT_EQ(ended.out, "s1\n137\ns1\n") << ended.err;
 }
 
+TEST_F(HullContainersTest, SeveralTakeTheirTimeToStopTogether) {
+  const Ended ended = Shell(
+      "for n in s1 s2 s3 s4 s5 s6; do\n"
+      "$HULL run -d --storage tmpfs --name $n test sleep 600 > /dev/null; done; begin=$SECONDS\n"
+      "$HULL stop -t 4 s1 s2 nosuch s3 s4 s5 s6; echo $? $((SECONDS - begin < 16))\n"
+      "$HULL rm s1 s2 s3 s4 s5 s6 > /dev/null",
+      "stubborn");
+  EXPECT_EQ(ended.out, "s1\ns2\ns3\ns4\ns5\ns6\n1 1\n") << ended.err;
+  EXPECT_EQ(ended.err, "hull: No such container: nosuch\n");
+}
+
+TEST_F(HullContainersTest, OneThatGoesWhenItStopsIsNotRestarted) {
+  const Ended ended = Shell(
+      "$HULL run -d --rm --storage tmpfs --name g1 test sleep 60 > /dev/null\n"
+      "$HULL restart g1; echo $?; $HULL ps --format '{{.Names}}'; $HULL rm -f g1");
+  EXPECT_EQ(ended.out, "1\ng1\ng1\n") << ended.err;
+  EXPECT_NE(ended.err.find("was made with --rm"), std::string::npos) << ended.err;
+}
+
+TEST_F(HullContainersTest, OneWithADamagedRecordIsRemovedByForce) {
+  const Ended ended = Shell(
+      "id=$($HULL create --storage tmpfs --name d1 test true)\n"
+      "echo '{' > store/containers/$id/container.json\n"
+      "$HULL rm $id; echo $?; $HULL rm -f $id | wc -l; $HULL prune -f > /dev/null; ls store/names");
+  EXPECT_EQ(ended.out, "1\n1\n") << ended.err;
+  EXPECT_NE(ended.err.find("hull rm -f removes it"), std::string::npos) << ended.err;
+}
+
 TEST_F(HullContainersTest, AnEmptyRecordIsNone) {
   const Ended ended = Shell(
       "id=$($HULL create --rm --storage tmpfs --name e1 test true)\n"
@@ -95,6 +123,31 @@ TEST_F(HullContainersTest, AnEmptyRecordIsNone) {
       "$HULL create --storage tmpfs --name e1 test true > /dev/null; $HULL rm e1");
   EXPECT_EQ(ended.out, "e1\n");
   EXPECT_EQ(ended.err, "");
+}
+
+TEST_F(HullContainersTest, ANameAloneTakesItsVariableFromAnExec) {
+  const Ended ended = Shell(
+      "unset A; $HULL run -d --storage tmpfs -e A=1 -e B=2 --name x1 test sleep 60 > /dev/null\n"
+      "$HULL exec -e A -e C=3 x1 sh -c 'echo ${A-none} $B $C'; $HULL exec -e A x1 sh -c 'echo "
+      "${A-none} $B'\n"
+      "A=4 $HULL exec -e A x1 sh -c 'echo $A'; $HULL rm -f x1 > /dev/null");
+  EXPECT_EQ(ended.out, "none 2 3\nnone 2\n4\n") << ended.err;
+}
+
+TEST_F(HullContainersTest, AMissingOneIsToldAndRemovedByForceAllTheSame) {
+  const Ended ended = Shell("$HULL rm -f nosuch; echo $?");
+  EXPECT_EQ(ended.out, "0\n");
+  EXPECT_EQ(ended.err, "hull: No such container: nosuch\n");
+}
+
+TEST_F(HullContainersTest, DockersCommandsThatAreMissingSayWhatToDo) {
+  const Ended ended = Shell(
+      "$HULL stats; echo $?; $HULL image push x; echo $?; $HULL container export x; $HULL pss");
+  EXPECT_EQ(ended.out, "1\n1\n");
+  EXPECT_NE(ended.err.find("there is no hull stats: hull top"), std::string::npos) << ended.err;
+  EXPECT_NE(ended.err.find("there is no hull image push: hull save"), std::string::npos);
+  EXPECT_NE(ended.err.find("there is no hull container export: hull cp"), std::string::npos);
+  EXPECT_NE(ended.err.find("Did you mean 'hull ps'?"), std::string::npos);
 }
 
 TEST_F(HullContainersTest, AMachineThatDiedIsRecordedWithItsLastWords) {
@@ -119,7 +172,7 @@ TEST_F(HullContainersTest, ACommandThatIsNotThereLeavesACreatedContainer) {
 
 TEST_F(HullContainersTest, ANewNameIsItsName) {
   const Ended ended = Shell(
-      "$HULL create --storage tmpfs --name o1 test true > /dev/null; $HULL rename o1 o2\n"
+      "$HULL create --storage tmpfs --name /o1 test true > /dev/null; $HULL rename /o1 /o2\n"
       "$HULL create --storage tmpfs --name o2 test true; echo $?; $HULL rm o1; $HULL rm o2");
   EXPECT_EQ(ended.out, "1\no2\n") << ended.err;
   EXPECT_NE(ended.err.find("\"/o2\" is already in use"), std::string::npos) << ended.err;

@@ -67,6 +67,29 @@ $HULL ps -f foo=bar; $HULL ps -f foo; $HULL ps -f status=odd; $HULL ps -f before
   EXPECT_THAT(ended.err, HasSubstr("invalid filter 'status=odd'"));
   EXPECT_THAT(ended.err, HasSubstr("No such container: nope"));
 }
+TEST_F(HullShowTest, PsFiltersByWhatHullHasNot) {
+  const Ended ended = With(kTwo, R"(
+names() { echo "$*:" $($HULL ps -a --format '{{.Names}}' "$@"); }
+names -f volume=x; names -f publish=80; names -f expose=80; names -f network=bridge; names -f health=healthy
+names -f network=none; names -f network=bridge -f network=none; names -f health=none; names -f is-task=true
+$HULL ps -f health=odd)");
+  EXPECT_EQ(ended.out, R"(-f volume=x:
+-f publish=80:
+-f expose=80:
+-f network=bridge:
+-f health=healthy:
+-f network=none: second first
+-f network=bridge -f network=none: second first
+-f health=none: second first
+-f is-task=true:
+)") << ended.err;
+  EXPECT_THAT(ended.err, HasSubstr("invalid filter 'health=odd'"));
+}
+TEST_F(HullShowTest, PsMarksArgumentsWithBlanks) {
+  const Ended ended = With("$HULL create --storage tmpfs test sh -c 'echo a' b > /dev/null",
+                           "$HULL ps -a --no-trunc --format '{{.Command}}'");
+  EXPECT_EQ(ended.out, "\"sh -c 'echo a' b\"\n") << ended.err;
+}
 TEST_F(HullShowTest, InspectHasDockersShapeAndHulls) {
   const Ended ended = With(kTwo, R"(
 $HULL inspect -f '{{.Name}} {{.State.Status}} {{.State.ExitCode}} {{.Path}} {{.Args}}' first
