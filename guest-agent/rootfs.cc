@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -100,18 +101,24 @@ Status MountWritable(const v1::RootFilesystem& rootfs, const std::string& target
   return MakeDirectory(target + "/work");
 }
 
+std::vector<std::string> LayerDirectories(const v1::RootFilesystem& rootfs,
+                                          const std::string& directory) {
+  std::vector<std::string> layers;
+  for (int i = 0; i < rootfs.layers_size(); ++i)
+    layers.push_back(LayerDirectory(directory, static_cast<size_t>(i)));
+  return layers;
+}
+
 Status MountAll(const v1::RootFilesystem& rootfs, const std::string& directory) {
   const std::string writable = directory + "/rw";
   HULL_TRY(MountLayers(rootfs, directory));
   HULL_TRY(MountWritable(rootfs, writable));
-  std::vector<std::string> layers;
-  for (int i = 0; i < rootfs.layers_size(); ++i) {
-    layers.push_back(LayerDirectory(directory, static_cast<size_t>(i)));
-  }
+  const std::vector<std::string> layers = LayerDirectories(rootfs, directory);
   const std::string target = directory + "/rootfs";
   HULL_TRY(MakeDirectory(target));
-  HULL_TRY(MountWith("overlay", OverlayOptions(layers, writable + "/upper", writable + "/work"), 0,
-                     target));
+  HULL_TRY(MountWith("overlay",
+                     OverlayOptions(VisibleLayers(layers), writable + "/upper", writable + "/work"),
+                     0, target));
   // The overlay holds its own references: fewer mounts are fewer to copy into each container.
   for (const std::string& layer : layers) {
     ::umount2(layer.c_str(), MNT_DETACH);
@@ -121,6 +128,19 @@ Status MountAll(const v1::RootFilesystem& rootfs, const std::string& directory) 
 }
 
 }  // namespace
+
+std::vector<std::string> VisibleLayers(const std::vector<std::string>& layers) {
+  size_t first = layers.size();
+  while (first > 0) {
+    --first;
+    char value = 0;
+    if (::lgetxattr(layers[first].c_str(), "trusted.overlay.opaque", &value, 1) == 1 &&
+        value == 'y') {
+      break;
+    }
+  }
+  return {layers.begin() + static_cast<ptrdiff_t>(first), layers.end()};
+}
 
 std::vector<MountOption> OverlayOptions(const std::vector<std::string>& layers,
                                         const std::string& upper, const std::string& work) {
@@ -199,18 +219,16 @@ Status MountLayersOnly(const v1::RootFilesystem& rootfs, const std::string& dire
   const std::string target = directory + "/lower";
   HULL_TRY(MakeDirectory(target));
   HULL_TRY(MountLayers(rootfs, directory));
-  if (rootfs.layers_size() == 1) {
+  const std::vector<std::string> layers = VisibleLayers(LayerDirectories(rootfs, directory));
+  if (layers.size() == 1) {
     // An overlay needs two layers, or a writable one.
-    if (::mount(LayerDirectory(directory, 0).c_str(), target.c_str(), nullptr, MS_BIND, nullptr) !=
-        0) {
+    if (::mount(layers.front().c_str(), target.c_str(), nullptr, MS_BIND, nullptr) != 0)
       return FailErrno("bind the layer");
-    }
     return {};
   }
   std::vector<MountOption> options = {{"source", "overlay"}, {"xino", "off"}};
-  for (int i = rootfs.layers_size(); i-- > 0;) {
-    options.emplace_back("lowerdir+", LayerDirectory(directory, static_cast<size_t>(i)));
-  }
+  for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer)
+    options.emplace_back("lowerdir+", *layer);
   return MountWith("overlay", options, MOUNT_ATTR_RDONLY, target);
 }
 

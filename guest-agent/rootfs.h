@@ -14,6 +14,11 @@ namespace hull::agent {
 // One option of the new mount API: a key with a value, or a flag (empty value).
 using MountOption = std::pair<std::string, std::string>;
 
+// Those of the mounted `layers` (lowest first) that can be seen. Overlayfs does not ask the root of
+// a layer whether it hides what is below (fs/overlayfs/super.c), so the layers below such a root
+// are left out.
+std::vector<std::string> VisibleLayers(const std::vector<std::string>& layers);
+
 // The overlay's options, in the order in which they are to be given. `layers` are the mounted
 // layers, lowest first.
 std::vector<MountOption> OverlayOptions(const std::vector<std::string>& layers,

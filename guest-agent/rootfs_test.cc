@@ -1,6 +1,9 @@
 #include "guest-agent/rootfs.h"
 
 #include <gtest/gtest.h>
+#include <sys/xattr.h>
+
+#include <filesystem>
 
 namespace hull::agent {
 namespace {
@@ -31,6 +34,26 @@ TEST(RootfsTest, OverlayTrustsNothingOfAnImage) {
   for (const char* option : {"index=off", "xino=off", "metacopy=off", "redirect_dir=nofollow"}) {
     EXPECT_NE(options.find(option), std::string::npos) << option;
   }
+}
+
+TEST(RootfsTest, LayersBelowAnOpaqueRootAreLeftOut) {
+  namespace fs = std::filesystem;
+  std::string directory = fs::temp_directory_path() / "hull-layers-XXXXXX";
+  ASSERT_NE(::mkdtemp(directory.data()), nullptr);
+  std::vector<std::string> layers;
+  for (const char* name : {"0", "1", "2"}) {
+    layers.push_back(fs::path(directory) / name);
+    fs::create_directory(layers.back());
+  }
+  EXPECT_EQ(VisibleLayers(layers), layers);
+  const bool permitted = ::setxattr(layers[1].c_str(), "trusted.overlay.opaque", "n", 1, 0) == 0;
+  const std::vector<std::string> with_another_value = VisibleLayers(layers);
+  ::setxattr(layers[1].c_str(), "trusted.overlay.opaque", "y", 1, 0);
+  const std::vector<std::string> visible = VisibleLayers(layers);
+  fs::remove_all(directory);
+  if (!permitted) GTEST_SKIP() << "trusted attributes need root, and a file system that has them";
+  EXPECT_EQ(with_another_value, layers);
+  EXPECT_EQ(visible, std::vector<std::string>(layers.begin() + 1, layers.end()));
 }
 
 TEST(RootfsTest, ManyLayersAreOneOptionEach) {

@@ -6,6 +6,8 @@
 #include <array>
 #include <cerrno>
 
+#include "vmm/base/check.h"
+
 namespace hull::images {
 namespace {
 
@@ -16,6 +18,10 @@ constexpr size_t kMagicBytes = 6;
 constexpr int kGzipWindowBits = 15 + 16;
 // RFC 8878, 3.1.1.1.2 asks for at least 8 MiB; what `zstd --long` makes (27 bits) is accepted.
 constexpr int kZstdWindowLog = 27;
+// What `xz -9` needs to be read, four times over (xz(1)).
+constexpr uint64_t kXzMemoryBytes = uint64_t{256} << 20;
+// An xz file ends with a multiple of four zeros, if any (xz file format 1.2.0, 2.2).
+constexpr size_t kXzPaddingBytes = 4;
 
 bool StartsWith(std::span<const std::byte> data, std::span<const uint8_t> magic) {
   return data.size() >= magic.size() &&
@@ -38,6 +44,16 @@ bool IsZstdSkippable(std::span<const std::byte> data) {
 
 void BlobReader::GzipEnd::operator()(z_stream* stream) const {
   inflateEnd(stream);
+  delete stream;
+}
+
+void BlobReader::XzEnd::operator()(lzma_stream* stream) const {
+  lzma_end(stream);
+  delete stream;
+}
+
+void BlobReader::Bzip2End::operator()(bz_stream* stream) const {
+  BZ2_bzDecompressEnd(stream);
   delete stream;
 }
 
@@ -81,14 +97,34 @@ Status BlobReader::Start() {
     zstd_.reset(ZSTD_createDStream());
     if (zstd_ == nullptr) return Fail(ErrorCode::kExhausted, "no memory to decompress with");
     ZSTD_DCtx_setParameter(zstd_.get(), ZSTD_d_windowLogMax, kZstdWindowLog);
-  } else if (StartsWith(in_, kBzip2Magic) || StartsWith(in_, kXzMagic)) {
-    return Fail(ErrorCode::kUnsupported,
-                "it is compressed with bzip2 or xz, which OCI images do not use");
+  } else if (StartsWith(in_, kXzMagic)) {
+    compression_ = Compression::kXz;
+    return StartXz();
+  } else if (StartsWith(in_, kBzip2Magic)) {
+    compression_ = Compression::kBzip2;
+    return StartBzip2();
   }
   return {};
 }
 
-// Returns the bytes put into out_buffer_; consumes from in_.
+Status BlobReader::StartXz() {
+  if (xz_ == nullptr) {
+    xz_.reset(new lzma_stream());
+    *xz_ = LZMA_STREAM_INIT;
+  }
+  if (lzma_stream_decoder(xz_.get(), kXzMemoryBytes, 0) == LZMA_OK) return {};
+  return Fail(ErrorCode::kExhausted, "no memory to decompress with");
+}
+
+Status BlobReader::StartBzip2() {
+  bzip2_.reset();
+  auto stream = std::make_unique<bz_stream>();
+  if (BZ2_bzDecompressInit(stream.get(), 0, 0) != BZ_OK)
+    return Fail(ErrorCode::kExhausted, "no memory to decompress with");
+  bzip2_.reset(stream.release());
+  return {};
+}
+
 Result<size_t> BlobReader::Inflate() {
   if (!frame_open_ && blob_bytes_ > in_.size()) {
     // A further member: some tools write a gzip file in pieces (RFC 1952, 2.2).
@@ -118,7 +154,7 @@ Result<size_t> BlobReader::Inflate() {
   return out_buffer_.size() - gzip_->avail_out;
 }
 
-Result<size_t> BlobReader::Decompress() {
+Result<size_t> BlobReader::DecompressZstd() {
   ZSTD_inBuffer input = {in_.data(), in_.size(), 0};
   ZSTD_outBuffer output = {out_buffer_.data(), out_buffer_.size(), 0};
   const size_t status = ZSTD_decompressStream(zstd_.get(), &output, &input);
@@ -135,6 +171,81 @@ Result<size_t> BlobReader::Decompress() {
   return output.pos;
 }
 
+Result<size_t> BlobReader::DecompressXz() {
+  if (!frame_open_ && blob_bytes_ > in_.size()) {
+    if (in_.size() < kMagicBytes && !end_of_blob_) return size_t{0};
+    if (in_.size() >= kXzPaddingBytes &&
+        std::all_of(in_.begin(), in_.begin() + kXzPaddingBytes,
+                    [](std::byte b) { return b == std::byte{0}; })) {
+      in_ = in_.subspan(kXzPaddingBytes);
+      return size_t{0};
+    }
+    if (!StartsWith(in_, kXzMagic))
+      return Fail(ErrorCode::kCorrupt, "the xz data is followed by something else");
+    HULL_TRY(StartXz());
+  }
+  frame_open_ = true;
+  // SAFETY: bytes seen as bytes; sizes are those of the buffers.
+  xz_->next_in = reinterpret_cast<const uint8_t*>(in_.data());
+  xz_->avail_in = in_.size();
+  xz_->next_out = reinterpret_cast<uint8_t*>(out_buffer_.data());
+  xz_->avail_out = out_buffer_.size();
+  const lzma_ret status = lzma_code(xz_.get(), LZMA_RUN);
+  in_ = in_.last(xz_->avail_in);
+  if (status == LZMA_STREAM_END) {
+    frame_open_ = false;
+  } else if (status == LZMA_MEM_ERROR || status == LZMA_MEMLIMIT_ERROR) {
+    return Fail(ErrorCode::kExhausted, "the xz data needs more than the {} bytes of memory allowed",
+                kXzMemoryBytes);
+  } else if (status != LZMA_OK && status != LZMA_BUF_ERROR) {
+    return Fail(ErrorCode::kCorrupt, "the xz data is damaged");
+  }
+  return out_buffer_.size() - xz_->avail_out;
+}
+
+Result<size_t> BlobReader::DecompressBzip2() {
+  if (!frame_open_ && blob_bytes_ > in_.size()) {
+    // What several processors compressed is several streams.
+    if (in_.size() < kBzip2Magic.size() && !end_of_blob_) return size_t{0};
+    if (!StartsWith(in_, kBzip2Magic))
+      return Fail(ErrorCode::kCorrupt, "the bzip2 data is followed by something else");
+    HULL_TRY(StartBzip2());
+  }
+  frame_open_ = true;
+  // SAFETY: the library takes its input through a pointer to non-const but does not write to it;
+  // sizes are those of the buffers, far below 4 GiB.
+  bzip2_->next_in = reinterpret_cast<char*>(const_cast<std::byte*>(in_.data()));
+  bzip2_->avail_in = static_cast<unsigned int>(in_.size());
+  bzip2_->next_out = reinterpret_cast<char*>(out_buffer_.data());
+  bzip2_->avail_out = static_cast<unsigned int>(out_buffer_.size());
+  const int status = BZ2_bzDecompress(bzip2_.get());
+  in_ = in_.last(bzip2_->avail_in);
+  if (status == BZ_STREAM_END) {
+    frame_open_ = false;
+  } else if (status == BZ_MEM_ERROR) {
+    return Fail(ErrorCode::kExhausted, "no memory to decompress with");
+  } else if (status != BZ_OK) {
+    return Fail(ErrorCode::kCorrupt, "the bzip2 data is damaged");
+  }
+  return out_buffer_.size() - bzip2_->avail_out;
+}
+
+Result<size_t> BlobReader::Decompress() {
+  switch (compression_) {
+    case Compression::kGzip:
+      return Inflate();
+    case Compression::kZstd:
+      return DecompressZstd();
+    case Compression::kXz:
+      return DecompressXz();
+    case Compression::kBzip2:
+      return DecompressBzip2();
+    case Compression::kNone:
+      break;
+  }
+  HULL_CHECK(false);
+}
+
 Result<std::span<const std::byte>> BlobReader::Next() {
   if (!started_) HULL_TRY(Start());
   std::span<const std::byte> out;
@@ -147,8 +258,7 @@ Result<std::span<const std::byte>> BlobReader::Next() {
       in_ = {};
     } else if (ask) {
       const size_t left = in_.size();
-      HULL_ASSIGN(const size_t count,
-                  compression_ == Compression::kGzip ? Inflate() : Decompress());
+      HULL_ASSIGN(const size_t count, Decompress());
       out = std::span(out_buffer_).first(count);
       if (count > 0) break;
       if (in_.size() != left && !in_.empty()) continue;

@@ -1,8 +1,10 @@
-// Reads a layer's blob as it came from a registry and gives the tar in it: gzip, zstd or plain,
-// told apart by their first bytes (media types in the wild are not reliable). Both digests are made
-// on the way.
+// Reads a layer's blob as it came from a registry and gives the tar in it: gzip, zstd, xz, bzip2 or
+// plain, told apart by their first bytes (media types in the wild are not reliable). Both digests
+// are made on the way.
 #pragma once
 
+#include <bzlib.h>
+#include <lzma.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -20,7 +22,7 @@ namespace hull::images {
 
 class BlobReader {
  public:
-  enum class Compression { kNone, kGzip, kZstd };
+  enum class Compression { kNone, kGzip, kZstd, kXz, kBzip2 };
 
   // `fd`: the blob, read from where it stands; must outlive the reader. More than `cap_bytes` of
   // tar is kExhausted: what a few compressed bytes can become has no bound of its own.
@@ -48,10 +50,22 @@ class BlobReader {
   struct ZstdEnd {
     void operator()(ZSTD_DStream* stream) const { ZSTD_freeDStream(stream); }
   };
+  struct XzEnd {
+    void operator()(lzma_stream* stream) const;
+  };
+  struct Bzip2End {
+    void operator()(bz_stream* stream) const;
+  };
 
   Status Start();
   Status Fill();
+  Status StartXz();
+  Status StartBzip2();
+  // Each returns the bytes put into out_buffer_, and consumes from in_.
   Result<size_t> Inflate();
+  Result<size_t> DecompressZstd();
+  Result<size_t> DecompressXz();
+  Result<size_t> DecompressBzip2();
   Result<size_t> Decompress();
 
   int fd_;
@@ -59,10 +73,12 @@ class BlobReader {
   bool makes_digests_;
   bool started_ = false;
   bool end_of_blob_ = false;
-  bool frame_open_ = false;  // inside a gzip member or zstd frame: the end may not come now
+  bool frame_open_ = false;  // inside a gzip member, zstd frame, ...: the end may not come now
   Compression compression_ = Compression::kNone;
   std::unique_ptr<z_stream, GzipEnd> gzip_;
   std::unique_ptr<ZSTD_DStream, ZstdEnd> zstd_;
+  std::unique_ptr<lzma_stream, XzEnd> xz_;
+  std::unique_ptr<bz_stream, Bzip2End> bzip2_;
   std::vector<std::byte> in_buffer_;
   std::vector<std::byte> out_buffer_;
   std::span<const std::byte> in_;  // not yet consumed, in in_buffer_

@@ -17,6 +17,9 @@ constexpr std::string_view kOpaqueMarker = ".wh..wh..opq";
 constexpr int kLinkHops = 40;
 // PATH_MAX leaves room for this many names; deeper could never be opened by its path.
 constexpr size_t kDepth = PATH_MAX / 2;
+// EROFS counts the bytes of a file's attributes in units of four, in 16 bits (erofs_fs.h).
+constexpr size_t kXattrBytes = size_t{65'534} * 4;
+constexpr size_t kXattrHeadBytes = 8;  // before each, and to round up
 // Files of layers below that one layer may link to.
 constexpr size_t kMaxLowerLinks = 10'000;
 
@@ -96,6 +99,21 @@ Result<std::string> CleanPath(std::string_view path) {
   return name.starts_with(kWhiteoutPrefix);
 }
 
+// aufs keeps files that have several names in a directory of its own (".wh..wh.plnk"): they are
+// what links lead to, and not to be seen.
+void RemoveMeta(Inode& directory) {
+  const auto first = directory.children.lower_bound(kWhiteoutMetaPrefix);
+  auto last = first;
+  while (last != directory.children.end() && last->first.starts_with(kWhiteoutMetaPrefix)) ++last;
+  directory.children.erase(first, last);
+}
+
+void AddXattr(Inode& inode, Xattr xattr) {
+  std::vector<Xattr>& xattrs = inode.metadata.xattrs;
+  const auto place = std::upper_bound(xattrs.begin(), xattrs.end(), xattr);
+  xattrs.insert(place, std::move(xattr));
+}
+
 }  // namespace
 
 bool IsDirectory(const Inode& inode) {
@@ -123,24 +141,33 @@ Status LayerTree::Account(uint64_t text_bytes) {
 
 Status LayerTree::KeepUsableXattrs(Metadata& metadata) {
   uint64_t bytes = 0;
-  const size_t before = metadata.xattrs.size();
-  std::erase_if(metadata.xattrs, [](const Xattr& xattr) {
+  uint64_t name_bytes = 0;
+  std::vector<Xattr>& xattrs = metadata.xattrs;
+  const size_t before = xattrs.size();
+  std::erase_if(xattrs, [](const Xattr& xattr) {
     return IsOverlayXattr(xattr.name) || !IsStorableXattr(xattr.name);
   });
-  dropped_xattrs_ += before - metadata.xattrs.size();
-  std::sort(metadata.xattrs.begin(), metadata.xattrs.end());
-  for (const Xattr& xattr : metadata.xattrs) {
+  dropped_xattrs_ += before - xattrs.size();
+  // bsdtar writes each one twice (as SCHILY.xattr and as LIBARCHIVE.xattr): the first of a name is
+  // the one.
+  std::stable_sort(xattrs.begin(), xattrs.end(),
+                   [](const Xattr& a, const Xattr& b) { return a.name < b.name; });
+  const auto is_same = [](const Xattr& a, const Xattr& b) { return a.name == b.name; };
+  xattrs.erase(std::unique(xattrs.begin(), xattrs.end(), is_same), xattrs.end());
+  for (const Xattr& xattr : xattrs) {
     if (xattr.name.size() > XATTR_NAME_MAX || xattr.value.size() >= XATTR_SIZE_MAX) {
       return Fail(ErrorCode::kCorrupt,
                   "has an extended attribute with a name of {} and a value of {} bytes",
                   xattr.name.size(), xattr.value.size());
     }
-    bytes += xattr.name.size() + xattr.value.size();
+    bytes += kXattrHeadBytes + xattr.name.size() + xattr.value.size();
+    name_bytes += xattr.name.size() + 1;
   }
-  if (bytes > XATTR_LIST_MAX) {
+  if (bytes > kXattrBytes || name_bytes > XATTR_LIST_MAX) {
     return Fail(ErrorCode::kCorrupt,
-                "has {} bytes of extended attributes; {} is the most there can be", bytes,
-                XATTR_LIST_MAX);
+                "has {} bytes of extended attributes and {} of their names; {} and {} are the most "
+                "there can be",
+                bytes, name_bytes, kXattrBytes, XATTR_LIST_MAX);
   }
   return Account(bytes);
 }
@@ -257,6 +284,12 @@ Status LayerTree::AddHardLink(std::string_view path, std::string_view target) {
     return fmt::format("{}, a hard link to {}", Quoted(path), Quoted(target));
   };
   HULL_TRY_WITHIN(attempt(), Account(path.size()));
+  // aufs makes its whiteouts links of each other: the name alone counts.
+  if (IsWhiteout(path.substr(path.rfind('/') + 1))) {
+    HULL_ASSIGN_WITHIN(attempt(), const Place place, Locate(path, true));
+    HULL_TRY_WITHIN(attempt(), AddWhiteout(*place.parent, place.name));
+    return {};
+  }
   const Result<Place> from = Locate(target, false);
   if (!from && from.error().code() != ErrorCode::kNotFound) {
     return Fail(Error(from.error()).Within(attempt() + ": the target"));
@@ -275,7 +308,7 @@ Status LayerTree::AddHardLink(std::string_view path, std::string_view target) {
     return Fail(ErrorCode::kCorrupt, "{}: the target is a directory", attempt());
   }
   HULL_ASSIGN_WITHIN(attempt(), const Place place, Locate(path, true));
-  if (place.name.empty() || IsWhiteout(place.name)) {
+  if (place.name.empty()) {
     return Fail(ErrorCode::kCorrupt, "{}: no name for a hard link", attempt());
   }
   const auto existing = place.parent->children.find(place.name);
@@ -333,6 +366,8 @@ void LayerTree::ResolveWhiteouts() {
   const size_t count = inodes_.size();
   for (size_t i = 0; i < count; ++i) {
     Inode& directory = inodes_[i];
+    RemoveMeta(directory);
+    bool has_whiteouts = false;
     if (directory.opaque && !below_.empty()) RemoveBelow(directory);
     for (const std::string& name : directory.whiteouts) {
       // A whiteout hides what lower layers have and nothing of its own layer (OCI image-spec,
@@ -354,14 +389,15 @@ void LayerTree::ResolveWhiteouts() {
       whiteout.metadata.mode = S_IFCHR;
       whiteout.links = 1;
       directory.children.emplace(name, &whiteout);
+      has_whiteouts = true;
     }
     directory.whiteouts.clear();
+    // Overlayfs lists a directory that no other layer has as it is, with the whiteouts in it,
+    // unless this says that there may be some (fs/overlayfs/inode.c, ovl_get_inode).
+    if (has_whiteouts) AddXattr(directory, {"trusted.overlay.origin", ""});
   }
   for (Inode& inode : inodes_) {
-    if (!inode.opaque) continue;
-    std::vector<Xattr>& xattrs = inode.metadata.xattrs;
-    const Xattr opaque{"trusted.overlay.opaque", "y"};
-    xattrs.insert(std::upper_bound(xattrs.begin(), xattrs.end(), opaque), opaque);
+    if (inode.opaque) AddXattr(inode, {"trusted.overlay.opaque", "y"});
   }
 }
 
@@ -377,7 +413,8 @@ std::vector<std::string> LayerTree::ImplicitDirectories() const {
     pending.pop_back();
     if (current.inode->implicit) paths.push_back(current.path);
     for (const auto& [name, child] : current.inode->children) {
-      if (!IsDirectory(*child)) continue;
+      // One that a whiteout stands beside is new, whatever is below; what is in it as well.
+      if (!IsDirectory(*child) || current.inode->whiteouts.contains(name)) continue;
       pending.push_back({child, current.path.empty() ? name : current.path + "/" + name});
     }
   }

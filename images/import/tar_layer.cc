@@ -100,9 +100,31 @@ uint32_t EncodeDevice(uint64_t device_major, uint64_t device_minor) {
                                ((device_minor & ~uint64_t{0xff}) << 12));
 }
 
+// The mode that the header has. What the tar says of an ACL (SCHILY.acl.access) changes the one of
+// libarchive's: there the group's bits become those of the ACL's group, stat(2) has the mask's.
+uint32_t ModeOf(archive_entry* entry) {
+  constexpr uint32_t kGroupShift = 3;
+  uint32_t mode = archive_entry_mode(entry);
+  // Linux has one mode for all symbolic links.
+  if (S_ISLNK(mode)) return S_IFLNK | 0777;
+  if (archive_entry_acl_reset(entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS) == 0) return mode;
+  int type = 0;
+  int permissions = 0;
+  int tag = 0;
+  int id = 0;
+  const char* name = nullptr;
+  while (archive_entry_acl_next(entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, &type, &permissions, &tag,
+                                &id, &name) == ARCHIVE_OK) {
+    if (tag != ARCHIVE_ENTRY_ACL_MASK) continue;
+    mode = (mode & ~uint32_t{S_IRWXG}) |
+           ((static_cast<uint32_t>(permissions) & S_IRWXO) << kGroupShift);
+  }
+  return mode;
+}
+
 Result<Metadata> MetadataOf(archive_entry* entry) {
   Metadata metadata;
-  metadata.mode = archive_entry_mode(entry);
+  metadata.mode = ModeOf(entry);
   const la_int64_t uid = archive_entry_uid(entry);
   const la_int64_t gid = archive_entry_gid(entry);
   // The last value means "none" to the kernel.

@@ -2,6 +2,8 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <bzlib.h>
+#include <lzma.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -43,6 +45,18 @@ TarBuilder& TarBuilder::Add(const TarEntry& entry) {
   for (const auto& [name, value] : entry.xattrs) {
     archive_entry_xattr_add_entry(header, name.c_str(), value.data(), value.size());
   }
+  if (entry.acl_group >= 0) {
+    const auto add = [&](int tag, int permissions, int id) {
+      archive_entry_acl_add_entry(header, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, permissions, tag, id, "");
+    };
+    const auto mode = static_cast<int>(entry.mode);
+    add(ARCHIVE_ENTRY_ACL_USER_OBJ, mode >> 6 & 7, -1);
+    add(ARCHIVE_ENTRY_ACL_USER, 6, 1000);
+    add(ARCHIVE_ENTRY_ACL_GROUP_OBJ, entry.acl_group, -1);
+    add(ARCHIVE_ENTRY_ACL_MASK, mode >> 3 & 7, -1);
+    add(ARCHIVE_ENTRY_ACL_OTHER, mode & 7, -1);
+    archive_entry_set_perm(header, entry.mode & 07777);
+  }
   const auto size = static_cast<int64_t>(entry.content.size());
   archive_entry_set_size(header, size);
   HULL_CHECK(archive_write_header(writer_, header) >= ARCHIVE_WARN);
@@ -78,6 +92,28 @@ std::string Zstd(std::string_view data) {
   std::string out(ZSTD_compressBound(data.size()), '\0');
   const size_t size = ZSTD_compress(out.data(), out.size(), data.data(), data.size(), 3);
   HULL_CHECK(ZSTD_isError(size) == 0);
+  out.resize(size);
+  return out;
+}
+
+std::string Xz(std::string_view data) {
+  std::string out(lzma_stream_buffer_bound(data.size()), '\0');
+  size_t size = 0;
+  // SAFETY: characters seen as bytes, with their sizes.
+  HULL_CHECK(lzma_easy_buffer_encode(6, LZMA_CHECK_CRC64, nullptr,
+                                     reinterpret_cast<const uint8_t*>(data.data()), data.size(),
+                                     reinterpret_cast<uint8_t*>(out.data()), &size,
+                                     out.size()) == LZMA_OK);
+  out.resize(size);
+  return out;
+}
+
+std::string Bzip2(std::string_view data) {
+  std::string out(data.size() + data.size() / 100 + 600, '\0');
+  auto size = static_cast<unsigned int>(out.size());
+  // SAFETY: the library does not write to its input.
+  HULL_CHECK(BZ2_bzBuffToBuffCompress(out.data(), &size, const_cast<char*>(data.data()),
+                                      static_cast<unsigned int>(data.size()), 1, 0, 0) == BZ_OK);
   out.resize(size);
   return out;
 }

@@ -24,6 +24,7 @@ struct TarEntry {
   uint32_t device_major = 0;
   uint32_t device_minor = 0;
   std::map<std::string, std::string> xattrs = {};
+  int acl_group = -1;  // permissions of the group in an ACL whose mask has those of `mode`
 };
 
 class TarBuilder {
@@ -56,5 +57,7 @@ class TarBuilder {
 
 std::string Gzip(std::string_view data);
 std::string Zstd(std::string_view data);
+std::string Xz(std::string_view data);
+std::string Bzip2(std::string_view data);
 
 }  // namespace hull::images::testing
