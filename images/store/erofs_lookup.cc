@@ -152,8 +152,10 @@ Result<DirectoryFound> LayerFile::FindDirectory(std::string_view path) const {
   HULL_ASSIGN(Node node, ReadNode(root_nid_));
   for (;;) {
     HULL_ASSIGN(const bool opaque, IsOpaque(node));
+    found.opaque_on_way = found.opaque_above;
     found.opaque_above = found.opaque_above || opaque;
     if (path.empty()) break;
+    found.opaque_on_way = found.opaque_above;
     const size_t slash = path.find('/');
     const std::string_view name = path.substr(0, slash);
     path = slash == std::string_view::npos ? std::string_view() : path.substr(slash + 1);
@@ -202,6 +204,7 @@ Result<FileFound> LayerFile::FindFile(std::string_view path) const {
 Result<FileContent> LayerFile::Describe(uint64_t inode_offset) const {
   HULL_ASSIGN(const Node node, ReadNodeAt(inode_offset));
   FileContent content;
+  content.is_symbolic_link = S_ISLNK(node.inode.mode);
   content.head.resize(sizeof(erofs::DiskInode) + node.XattrBytes());
   HULL_TRY(ReadAt(inode_offset, content.head.data(), content.head.size()));
   if (!S_ISREG(node.inode.mode) && !S_ISLNK(node.inode.mode)) return content;

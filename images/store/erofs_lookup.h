@@ -20,7 +20,8 @@ struct DirectoryFound {
     kHidden,     // it, or something above it, is whited out, made anew or no directory here
   };
   Kind kind = Kind::kNothing;
-  bool opaque_above = false;  // a directory on the way, or it itself, hides what lower layers have
+  bool opaque_above = false;   // a directory on the way, or it itself, hides what lower layers have
+  bool opaque_on_way = false;  // a directory on the way does
   uint32_t mode = 0;
   uint32_t uid = 0;
   uint32_t gid = 0;
@@ -42,6 +43,7 @@ struct FileFound {
 
 // What an inode that is no directory has.
 struct FileContent {
+  bool is_symbolic_link = false;
   std::string head;         // the inode and its extended attributes, as they stand in the file
   uint64_t data_bytes = 0;  // of regular files and symbolic links
   uint64_t data_offset = 0;

@@ -8,10 +8,12 @@
 #include <array>
 #include <cstddef>
 #include <cstring>
+#include <set>
 
 #include "images/digest/digest.h"
 #include "images/import/erofs_format.h"
 #include "images/store/erofs_lookup.h"
+#include "images/store/lower_paths.h"
 #include "vmm/base/file.h"
 
 namespace hull::images {
@@ -58,7 +60,7 @@ Result<std::vector<Inherited>> FindInherited(const LayerFile& layer,
   std::vector<Inherited> inherited;
   for (const std::string& path : directories) {
     HULL_ASSIGN(const DirectoryFound own, layer.FindDirectory(path));
-    if (own.kind != DirectoryFound::Kind::kDirectory || own.opaque_above) continue;
+    if (own.kind != DirectoryFound::Kind::kDirectory || own.opaque_on_way) continue;
     HULL_ASSIGN(const DirectoryFound below, FindBelow(lower, path));
     const bool differs =
         which == Which::kAll || below.mode != kDefaultMode || below.uid != 0 || below.gid != 0;
@@ -130,24 +132,33 @@ Status MakeVariant(const std::string& base, const std::string& target,
   return {};
 }
 
+Result<std::vector<std::string>> NeededBy(const LinkedLayer& layer,
+                                          const std::vector<LayerFile>& lower,
+                                          const std::vector<std::string>& hard_link_targets) {
+  HULL_ASSIGN(const LayerFile own, LayerFile::Open(layer.path));
+  const std::set<std::string> implicit(layer.implicit_directories.begin(),
+                                       layer.implicit_directories.end());
+  return NeededOfLower({own, lower, implicit}, hard_link_targets);
+}
+
 Result<std::string> MakeVariantOf(const StorePaths& paths, const ScratchDirectory& scratch,
                                   const Importing& importing, const std::string& diff_id,
                                   const std::vector<LayerFile>& lower) {
   HULL_ASSIGN(const std::vector<std::string> links, ReadLowerLinks(paths, diff_id));
   LinkedLayer base;
-  if (links.empty()) {
-    base.path = paths.Layer(diff_id);
-    HULL_ASSIGN(base.implicit_directories, ReadLines(paths.ImplicitList(diff_id), kListBytes));
-    if (base.implicit_directories.empty() || lower.empty()) return std::string();
-  } else {
-    HULL_ASSIGN(base, MakeLinkedLayer(paths, scratch, importing, diff_id, lower, links));
+  base.path = paths.Layer(diff_id);
+  HULL_ASSIGN(base.implicit_directories, ReadLines(paths.ImplicitList(diff_id), kListBytes));
+  if (links.empty() && (base.implicit_directories.empty() || lower.empty())) return std::string();
+  HULL_ASSIGN(const std::vector<std::string> needed, NeededBy(base, lower, links));
+  if (!needed.empty()) {
+    HULL_ASSIGN(base, MakeLinkedLayer(paths, scratch, importing, diff_id, lower, needed));
     std::erase_if(base.implicit_directories,
                   [](const std::string& path) { return !IsLookedUp(path); });
   }
   HULL_ASSIGN(const LayerFile layer, LayerFile::Open(base.path));
   HULL_ASSIGN(const std::vector<Inherited> inherited,
               FindInherited(layer, lower, base.implicit_directories,
-                            links.empty() ? Which::kThatDiffer : Which::kAll));
+                            needed.empty() ? Which::kThatDiffer : Which::kAll));
   const std::string variant = VariantOf(base.key, inherited);
   if (variant.empty()) return variant;
   const std::string target = paths.Layer(diff_id, variant);

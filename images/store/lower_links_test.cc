@@ -1,6 +1,7 @@
 // Hard links of a layer to files that only layers below have, through the whole store.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <string>
@@ -125,6 +126,49 @@ TEST_F(LowerLinksTest, WhatIsInNoLayerIsRefusedAndLeavesTheStoreAsItWas) {
   alone.HardLink("g", "f");
   EXPECT_TRUE(Pull({alone.Finish()}).empty());
   EXPECT_THAT(Error(), HasSubstr("a hard link to \"f\", which is no file"));
+}
+
+TEST_F(LowerLinksTest, PathsGoThroughSymbolicLinksOfLayersBelow) {
+  TarBuilder base;
+  base.Directory("usr")
+      .Directory("usr/lib", 0711)
+      .File("usr/lib/libc")
+      .File("usr/lib/libm", "m")
+      .Link("lib", "usr/lib")
+      .Link("lib64", "/lib");
+  TarBuilder between;
+  between.File("lib-other");
+  TarBuilder top;
+  top.File("lib/x86/libz", "z")
+      .File("lib64/ld", "ld")
+      .File("lib/.wh.libc", "")
+      .File("lib-other/x")
+      .HardLink("copy", "lib64/libm");
+  const std::string tar = top.Finish();
+  const auto layers = Pull({base.Finish(), between.Finish(), tar});
+  ASSERT_EQ(layers.size(), 3u) << Error();
+  const auto& files = layers[2];
+  EXPECT_EQ(files.at("usr/lib/x86/libz").content, "z");
+  EXPECT_EQ(files.at("usr/lib/ld").content, "ld");
+  EXPECT_EQ(files.at("usr/lib/libc").mode & S_IFMT, static_cast<uint32_t>(S_IFCHR));
+  EXPECT_EQ(files.at("usr/lib").mode, 0040711u);
+  EXPECT_EQ(files.at("lib").content, "usr/lib") << "as below";
+  EXPECT_EQ(files.at("copy").content, "m");
+  EXPECT_EQ(files.at("copy").nid, files.at("usr/lib/libm").nid);
+  EXPECT_EQ(image_->layers[2].diff_id, DigestOf(tar));
+}
+
+TEST_F(LowerLinksTest, DirectoryOfTheLayerItselfReplacesALinkBelow) {
+  TarBuilder base;
+  base.Directory("real").Link("link", "real").Link("out", "../../..").Link("loop", "loop");
+  TarBuilder top;
+  top.Directory("link").File("link/x").File("out/x").File("loop/x");
+  const auto layers = Pull({base.Finish(), top.Finish()});
+  ASSERT_EQ(layers.size(), 2u) << Error();
+  EXPECT_EQ(layers[1].at("link/x").content, "x");
+  EXPECT_FALSE(layers[1].contains("real"));
+  EXPECT_EQ(layers[1].at("out/x").content, "x") << "it leads out: not followed";
+  EXPECT_EQ(layers[1].at("loop/x").content, "x") << "it leads nowhere: not followed";
 }
 
 TEST_F(LowerLinksTest, EachImageHasItsOwn) {
