@@ -120,6 +120,8 @@ TEST_F(ArchiveTest, CompressedArchiveAndArchiveFromAPipeAreRead) {
   const std::string archive = *Save({"s/two:1"});
   ASSERT_TRUE(Load(Gzip(archive)));
   ASSERT_TRUE(Load(testing::Zstd(archive)));
+  ASSERT_TRUE(Load(testing::Xz(archive)));
+  ASSERT_TRUE(Load(testing::Bzip2(archive)));
   std::array<int, 2> fds;
   ASSERT_EQ(::pipe2(fds.data(), O_CLOEXEC), 0);
   const UniqueFd read(fds[0]);
@@ -130,6 +132,52 @@ TEST_F(ArchiveTest, CompressedArchiveAndArchiveFromAPipeAreRead) {
   const Result<std::vector<Loaded>> loaded = other_.Load(read.get(), {});
   writer.join();
   ASSERT_TRUE(loaded) << loaded.error().ToString();
+}
+
+TEST_F(ArchiveTest, DirectoryOfOneImageIsRead) {
+  const fs::path directory = directory_ / "plain";
+  fs::create_directory(directory);
+  LayoutMaker layout(directory_ / "another");
+  const auto made = layout.AddImage({Tar("plain")});
+  for (const auto& blob : fs::directory_iterator(layout.path() + "/blobs/sha256"))
+    fs::copy(blob.path(), directory / blob.path().filename());
+  const std::string digest = made.manifest.substr(made.manifest.find("sha256:"), 71);
+  fs::copy(layout.BlobPath(digest), directory / "manifest.json");
+  std::ofstream(directory / "version") << "Directory Transport Version: 1.1\n";
+  const UniqueFd fd = *OpenFile(directory, O_RDONLY | O_DIRECTORY);
+  const Result<std::vector<Loaded>> loaded = other_.Load(fd.get(), {});
+  ASSERT_TRUE(loaded) << loaded.error().ToString();
+  EXPECT_EQ(loaded->at(0).id, made.id);
+  EXPECT_THAT(loaded->at(0).names, IsEmpty());
+}
+
+TEST_F(ArchiveTest, WhatIsForOthersIsLeftOutOfALayout) {
+  LayoutMaker layout(directory_ / "mixed");
+  const auto platform = [](std::string_view os, std::string_view architecture) {
+    return fmt::format(R"(,"platform":{{"os":"{}","architecture":"{}"}})", os, architecture);
+  };
+  const auto ours = layout.AddImage({Tar("ours")}, Named("s/x:1") + platform("linux", "amd64"));
+  const auto theirs =
+      layout.AddImage({Tar("theirs")}, Named("s/x:1") + platform("linux", "arm64"), {}, "arm64");
+  const auto unnamed = layout.AddImage({Tar("unnamed")}, platform("linux", "s390x"), {}, "s390x");
+  const std::string attestation =
+      layout.Blob(R"({"schemaVersion":2})", testing::kManifestType, platform("unknown", "unknown"));
+  const std::string signature =
+      layout.Blob(fmt::format(R"({{"schemaVersion":2,"config":{},"layers":[]}})",
+                              layout.Blob("{}", "application/vnd.example.signature")),
+                  testing::kManifestType);
+  layout.Finish({attestation, theirs.manifest, unnamed.manifest, signature, ours.manifest});
+  const UniqueFd fd = *OpenFile(layout.path(), O_RDONLY | O_DIRECTORY);
+  const Result<std::vector<Loaded>> loaded = other_.Load(fd.get(), {});
+  ASSERT_TRUE(loaded) << loaded.error().ToString();
+  ASSERT_EQ(loaded->size(), 1U);
+  EXPECT_EQ(loaded->at(0).id, ours.id);
+  EXPECT_TRUE(other_.Pull("oci:" + layout.path() + ":s/x:1", {}));
+  // Nothing for us: then it is said what it is.
+  layout.Finish({theirs.manifest});
+  EXPECT_THAT(other_.Load(fd.get(), {}).error().ToString(), HasSubstr("for linux/arm64"));
+  layout.Finish({signature, signature});
+  EXPECT_THAT(other_.Load(fd.get(), {}).error().ToString(), HasSubstr("no container image"));
 }
 
 TEST_F(ArchiveTest, ImageSavedByItsIdHasNoName) {

@@ -1,11 +1,13 @@
 #include "images/store/assemble.h"
 
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <optional>
+#include <set>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -13,6 +15,7 @@
 #include "images/store/collect.h"
 #include "images/store/inherit.h"
 #include "images/store/layer_import.h"
+#include "images/store/layer_tar.h"
 #include "images/store/lower_links.h"
 
 namespace hull::images {
@@ -20,10 +23,6 @@ namespace {
 
 // Layers made at the same time. Each has a process of its own, with its tree in memory.
 constexpr size_t kWorkers = 4;
-
-bool Exists(const std::string& path) {
-  return ::access(path.c_str(), F_OK) == 0;
-}
 
 // Calls `work` with 0 to `count` - 1, on some threads. The first error ends it.
 Status ForEach(size_t count, const std::function<Status(size_t)>& work) {
@@ -52,7 +51,10 @@ Status ForEach(size_t count, const std::function<Status(size_t)>& work) {
 }  // namespace
 
 bool HasLayer(const StorePaths& paths, const std::string& diff_id) {
-  return Exists(paths.Layer(diff_id)) && Exists(paths.Recipe(diff_id));
+  struct stat layer = {};
+  if (::stat(paths.Layer(diff_id).c_str(), &layer) != 0) return false;
+  const Result<RecipeHead> head = ReadRecipeHead(paths, diff_id);
+  return head && head->image_bytes == static_cast<uint64_t>(layer.st_size);
 }
 
 Result<ImageParts> ParseParts(std::string manifest_text, std::string config_text,
@@ -115,9 +117,22 @@ Status Assembler::ImportOne(const Descriptor& descriptor, const std::string& dif
 }
 
 Status Assembler::ImportLayers(const ImageParts& parts, const BlobSource& blobs) {
-  return ForEach(parts.manifest.layers.size(), [&](size_t i) {
-    return ImportOne(parts.manifest.layers[i], parts.summary.diff_ids[i], i, blobs);
-  });
+  // An image may have the same layer several times (an empty one for each step that changed
+  // nothing). Its blob is asked for once: it is let go of with the first.
+  std::vector<size_t> first;
+  std::vector<size_t> again;
+  std::set<std::string_view> seen;
+  for (size_t i = 0; i < parts.summary.diff_ids.size(); ++i) {
+    (seen.insert(parts.summary.diff_ids[i]).second ? first : again).push_back(i);
+  }
+  HULL_TRY(ForEach(first.size(), [&](size_t i) {
+    const size_t layer = first[i];
+    return ImportOne(parts.manifest.layers[layer], parts.summary.diff_ids[layer], layer, blobs);
+  }));
+  for (const size_t layer : again) {
+    Tell(PullProgress::Phase::kExists, parts.manifest.layers[layer].digest, 0, 0);
+  }
+  return {};
 }
 
 Status Assembler::Publish(const ImageParts& parts, const std::string& name,

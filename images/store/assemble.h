@@ -25,7 +25,7 @@ Result<ImageParts> ParseParts(std::string manifest_text, std::string config_text
                               const PullOptions& options);
 
 // Whether a layer is there with all that belongs to it. One without a recipe, which an older hull
-// made, is made again by whoever asks for it.
+// made, or of another size than its recipe says is made again by whoever asks for it.
 bool HasLayer(const StorePaths& paths, const std::string& diff_id);
 
 // Where the layers' blobs come from. Called by several threads.

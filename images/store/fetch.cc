@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <map>
 #include <system_error>
 #include <vector>
 
@@ -57,7 +58,7 @@ Result<std::string> ReadLayoutDocument(const Source& source, const Descriptor& d
 }
 
 // The entry of index.json that the tag names, or the only one.
-Result<Descriptor> ChooseEntry(const Index& index, const Source& source) {
+Result<Descriptor> ChooseEntry(const Index& index, const Source& source, const Platform& wanted) {
   std::vector<Descriptor> chosen;
   std::string names;
   for (const Descriptor& descriptor : index.manifests) {
@@ -68,6 +69,15 @@ Result<Descriptor> ChooseEntry(const Index& index, const Source& source) {
     }
     if (!names.empty()) names += ", ";
     names += name.empty() ? descriptor.digest : EscapeControl(name);
+  }
+  if (chosen.size() > 1) {
+    // For several platforms under one name, or signatures beside the image.
+    std::vector<Descriptor> fitting;
+    for (const Descriptor& descriptor : chosen) {
+      if (IsImageType(descriptor.media_type) && Serves(descriptor.platform, wanted))
+        fitting.push_back(descriptor);
+    }
+    if (!fitting.empty()) chosen = std::move(fitting);
   }
   if (chosen.size() == 1) return chosen.front();
   if (chosen.empty()) {
@@ -91,7 +101,7 @@ Result<Index> ReadLayoutIndex(const std::string& path, const PullOptions& option
 Result<ResolvedSource> ResolveLayout(const Source& source, const PullOptions& options) {
   HULL_ASSIGN(const Index index, ReadLayoutIndex(source.path, options));
   LayoutEntry entry;
-  HULL_ASSIGN(entry.descriptor, ChooseEntry(index, source));
+  HULL_ASSIGN(entry.descriptor, ChooseEntry(index, source, WantedPlatform(options)));
   entry.name = NameFromAnnotations(entry.descriptor);
   HULL_ASSIGN(ResolvedSource resolved, ResolveEntry(source.path, entry, options));
   resolved.source.tag = source.tag;
@@ -204,8 +214,27 @@ Result<ResolvedSource> ResolveSource(const Source& source, const PullOptions& op
 Result<std::vector<LayoutEntry>> ListLayout(const std::string& path, const PullOptions& options) {
   HULL_ASSIGN(const Index index, ReadLayoutIndex(path, options));
   std::vector<LayoutEntry> entries;
-  for (const Descriptor& descriptor : index.manifests)
-    entries.push_back({descriptor, NameFromAnnotations(descriptor)});
+  // Several entries of one name are one image for several platforms.
+  std::map<std::string, Index> by_name;
+  for (const Descriptor& descriptor : index.manifests) {
+    const std::string name = NameFromAnnotations(descriptor);
+    if (!name.empty()) by_name[name].manifests.push_back(descriptor);
+    if (name.empty() || by_name[name].manifests.size() == 1) entries.push_back({descriptor, name});
+  }
+  for (LayoutEntry& entry : entries) {
+    const auto same = by_name.find(entry.name);
+    if (same == by_name.end() || same->second.manifests.size() == 1) continue;
+    HULL_ASSIGN_WITHIN(entry.name, entry.descriptor,
+                       ChoosePlatform(same->second, WantedPlatform(options)));
+  }
+  // What is for others is left out where there is something for us; else it says what it is.
+  const auto is_ours = [&](const LayoutEntry& entry) {
+    const Descriptor& descriptor = entry.descriptor;
+    return (descriptor.media_type.empty() || IsImageType(descriptor.media_type)) &&
+           Serves(descriptor.platform, WantedPlatform(options));
+  };
+  if (std::any_of(entries.begin(), entries.end(), is_ours))
+    std::erase_if(entries, [&](const LayoutEntry& entry) { return !is_ours(entry); });
   return entries;
 }
 

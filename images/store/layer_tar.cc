@@ -14,7 +14,7 @@
 
 namespace hull::images {
 
-Result<uint64_t> TarBytes(const StorePaths& paths, const std::string& diff_id) {
+Result<RecipeHead> ReadRecipeHead(const StorePaths& paths, const std::string& diff_id) {
   const std::string path = paths.Recipe(diff_id);
   Result<UniqueFd> fd = OpenFile(path, O_RDONLY);
   if (!fd && fd.error().code() == ErrorCode::kNotFound) {
@@ -31,9 +31,16 @@ Result<uint64_t> TarBytes(const StorePaths& paths, const std::string& diff_id) {
       std::string_view(header.data(), kRecipeMagic.size()) != kRecipeMagic) {
     return Fail(ErrorCode::kCorrupt, "{} is damaged", path);
   }
-  uint64_t bytes = 0;
-  std::memcpy(&bytes, header.data() + kRecipeMagic.size(), sizeof(bytes));
-  return bytes;
+  RecipeHead head;
+  std::memcpy(&head.tar_bytes, header.data() + kRecipeMagic.size(), sizeof(head.tar_bytes));
+  std::memcpy(&head.image_bytes, header.data() + kRecipeMagic.size() + sizeof(head.tar_bytes),
+              sizeof(head.image_bytes));
+  return head;
+}
+
+Result<uint64_t> TarBytes(const StorePaths& paths, const std::string& diff_id) {
+  HULL_ASSIGN(const RecipeHead head, ReadRecipeHead(paths, diff_id));
+  return head.tar_bytes;
 }
 
 Status WriteLayerTar(const StorePaths& paths, const std::string& importer,

@@ -11,6 +11,14 @@
 
 namespace hull::images {
 
+struct RecipeHead {
+  uint64_t tar_bytes = 0;
+  uint64_t image_bytes = 0;  // of the EROFS file
+};
+
+// kUnsupported for a layer without a recipe, kCorrupt for what is none.
+Result<RecipeHead> ReadRecipeHead(const StorePaths& paths, const std::string& diff_id);
+
 // Size of the tar. kUnsupported for a layer without a recipe, which an older hull made.
 Result<uint64_t> TarBytes(const StorePaths& paths, const std::string& diff_id);
 

@@ -33,7 +33,11 @@ namespace json = boost::json;
 constexpr size_t kImages = 1'000;
 
 bool IsCompressed(std::string_view start) {
-  return start.starts_with("\x1f\x8b") || start.starts_with("\x28\xb5\x2f\xfd");
+  return start.starts_with("\x1f\x8b") || start.starts_with("\x28\xb5\x2f\xfd") ||
+         start.starts_with(
+             "\xfd"
+             "7zX") ||
+         start.starts_with("BZh");
 }
 
 // Of a file that hull itself has unpacked.
@@ -86,28 +90,57 @@ class Loader {
       return Fail(ErrorCode::kExhausted, "the archive has more than {} images", kImages);
     for (const LayoutEntry& entry : entries) {
       HULL_ASSIGN(const ResolvedSource resolved, ResolveEntry(directory, entry, options_));
-      const auto path = [&](const Descriptor& descriptor) {
-        return fmt::format("{}/blobs/sha256/{}", directory, HexOf(descriptor.digest));
-      };
-      HULL_ASSIGN(const Manifest manifest,
-                  ParseManifest(resolved.manifest_text, options_.limits.layers));
-      HULL_ASSIGN_WITHIN(
-          "the image configuration", std::string config,
-          ReadBlob(path(manifest.config), manifest.config, options_.limits.config_bytes));
-      HULL_ASSIGN(const ImageParts parts,
-                  ParseParts(resolved.manifest_text, std::move(config), options_));
-      BlobSource blobs;
-      blobs.find = [&](const Descriptor& layer) -> Result<std::string> { return path(layer); };
+      // Signatures and the like may stand beside images.
+      if (entries.size() > 1 && IsArtifact(resolved.manifest_text)) continue;
       std::vector<std::string> names;
       if (!resolved.name.empty()) names.push_back(resolved.name);
-      HULL_TRY(Make(parts, blobs, std::move(names), resolved.digest));
+      HULL_TRY(LoadManifest(resolved.manifest_text, directory + "/blobs/sha256", std::move(names),
+                            resolved.digest));
     }
+    if (loaded_.empty() && !entries.empty())
+      return Fail(ErrorCode::kUnsupported, "there is no container image in it");
     return {};
+  }
+
+  Status LoadDirectory(int fd) {
+    const std::string directory = fmt::format("/proc/self/fd/{}", fd);
+    const auto has = [&](const char* name) {
+      return ::faccessat(fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    };
+    if (!has("oci-layout") && has("version") && has("manifest.json"))
+      return LoadPlainDirectory(directory);
+    return LoadLayout(directory);
+  }
+
+  // What `podman save --format docker-dir` and skopeo's "dir:" write: one image without a name.
+  Status LoadPlainDirectory(const std::string& directory) {
+    HULL_ASSIGN(const std::string text,
+                ReadFile(directory + "/manifest.json", options_.limits.manifest_bytes));
+    HULL_ASSIGN(const DocumentKind kind, KindOfDocument(text));
+    if (kind != DocumentKind::kManifest)
+      return Fail(ErrorCode::kUnsupported, "the directory has images for several platforms");
+    return LoadManifest(text, directory, {}, DigestOf(text));
   }
 
   std::vector<Loaded> TakeLoaded() { return std::move(loaded_); }
 
  private:
+  // Blobs stand in `blob_directory` under the digits of their digest.
+  Status LoadManifest(const std::string& text, const std::string& blob_directory,
+                      std::vector<std::string> names, const std::string& digest) {
+    const auto path = [&](const Descriptor& descriptor) {
+      return fmt::format("{}/{}", blob_directory, HexOf(descriptor.digest));
+    };
+    HULL_ASSIGN(const Manifest manifest, ParseManifest(text, options_.limits.layers));
+    HULL_ASSIGN_WITHIN(
+        "the image configuration", std::string config,
+        ReadBlob(path(manifest.config), manifest.config, options_.limits.config_bytes));
+    HULL_ASSIGN(const ImageParts parts, ParseParts(text, std::move(config), options_));
+    BlobSource blobs;
+    blobs.find = [&](const Descriptor& layer) -> Result<std::string> { return path(layer); };
+    return Make(parts, blobs, std::move(names), digest);
+  }
+
   Status LoadDocker(const SplitArchiveFiles& files) {
     HULL_ASSIGN(const std::string text,
                 ReadFile(files.Path("manifest.json"), options_.limits.manifest_bytes));
@@ -218,9 +251,7 @@ Result<std::vector<Loaded>> Store::Load(int fd, const PullOptions& options) {
     };
   }
   Loader loader(paths, importer_, serialised, scratch);
-  const Status status = S_ISDIR(info.st_mode)
-                            ? loader.LoadLayout(fmt::format("/proc/self/fd/{}", fd))
-                            : loader.LoadArchive(fd);
+  const Status status = S_ISDIR(info.st_mode) ? loader.LoadDirectory(fd) : loader.LoadArchive(fd);
   UnpinLayers(scratch);
   const Status finished = FinishChange(paths, scratch, in_use_);
   if (!status) return Fail(HintAtRoom(status.error()).Within("load"));

@@ -117,12 +117,75 @@ std::string Describe(const Platform& platform) {
   return EscapeControl(text);
 }
 
-bool Matches(const Platform& has, const Platform& wanted) {
-  return has.os == wanted.os && has.architecture == wanted.architecture &&
-         (wanted.variant.empty() || has.variant == wanted.variant);
+bool SaysNothing(const Platform& platform) {
+  return platform.os.empty() && platform.architecture.empty();
+}
+
+// "v7" as 7; what is no such number as 0. Without a variant it is the one that all processors of
+// the architecture are (arm: that docker takes when it is not told).
+int VariantNumber(const Platform& platform) {
+  if (platform.variant.empty()) {
+    if (platform.architecture == "amd64") return 1;
+    if (platform.architecture == "arm") return 7;
+    return platform.architecture == "arm64" ? 8 : 0;
+  }
+  std::string_view digits = platform.variant;
+  if (digits.starts_with('v')) digits.remove_prefix(1);
+  return digits.size() == 1 && digits[0] > '0' && digits[0] <= '9' ? digits[0] - '0' : 0;
+}
+
+// How well something for `has` serves where `wanted` was asked for; 0: not at all. Older variants
+// run on newer processors; a newer one is taken only where none was asked for and no other is.
+int Fitness(const Platform& has, const Platform& wanted) {
+  constexpr int kFits = 100;
+  if (has.os != wanted.os || has.architecture != wanted.architecture) return 0;
+  if (has.variant == wanted.variant) return 2 * kFits;
+  const int number = VariantNumber(has);
+  const int cap = VariantNumber(wanted);
+  if (number > 0 && number <= cap) return kFits + number;
+  return wanted.variant.empty() ? 1 : 0;
 }
 
 }  // namespace
+
+Platform Normalised(Platform platform) {
+  const auto lower = [](std::string& text) {
+    std::transform(text.begin(), text.end(), text.begin(), [](char c) {
+      return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    });
+  };
+  for (std::string* text : {&platform.os, &platform.architecture, &platform.variant}) lower(*text);
+  std::string& architecture = platform.architecture;
+  if (platform.os == "macos") platform.os = "darwin";
+  if (architecture == "x86_64" || architecture == "x86-64") architecture = "amd64";
+  if (architecture == "i386" || architecture == "i686") architecture = "386";
+  if (architecture == "aarch64") architecture = "arm64";
+  if (architecture == "armhf" || architecture == "armel") {
+    platform.variant = architecture == "armhf" ? "v7" : "v6";
+    architecture = "arm";
+  }
+  if (platform.variant.size() == 1) platform.variant.insert(0, "v");
+  const bool is_plain = (architecture == "amd64" && platform.variant == "v1") ||
+                        (architecture == "arm64" && platform.variant == "v8");
+  if (is_plain) platform.variant.clear();
+  return platform;
+}
+
+bool Serves(const Platform& has, const Platform& wanted) {
+  return SaysNothing(has) || Fitness(Normalised(has), Normalised(wanted)) > 0;
+}
+
+bool IsImageType(std::string_view media_type) {
+  return IsOneOf(media_type, kManifestTypes) || IsOneOf(media_type, kIndexTypes);
+}
+
+bool IsArtifact(std::string_view manifest) {
+  const Result<json::object> object = ParseObject(manifest, "manifest");
+  if (!object) return false;
+  const json::object* config = Object(*object, "config");
+  const Result<std::string> type = config == nullptr ? std::string() : Text(*config, "mediaType");
+  return type && !IsOneOf(*type, kConfigTypes);
+}
 
 Result<DocumentKind> KindOfDocument(std::string_view text) {
   HULL_ASSIGN(const json::object object, ParseObject(text, "manifest"));
@@ -183,7 +246,8 @@ Result<Manifest> ParseManifest(std::string_view text, uint32_t layer_cap) {
 
 Result<ConfigSummary> ParseConfig(std::string_view text, const Platform& platform) {
   HULL_ASSIGN(const json::object object, ParseObject(text, "image configuration"));
-  HULL_ASSIGN_WITHIN("the image configuration", const Platform has, ParsePlatform(object));
+  HULL_ASSIGN_WITHIN("the image configuration", Platform has, ParsePlatform(object));
+  has = Normalised(std::move(has));
   // Images made by hand may not say; what they say must fit.
   if ((!has.os.empty() && has.os != platform.os) ||
       (!has.architecture.empty() && has.architecture != platform.architecture)) {
@@ -247,14 +311,25 @@ Result<std::string> CreatedOf(std::string_view config) {
 }
 
 Result<Descriptor> ChoosePlatform(const Index& index, const Platform& platform) {
+  const Platform wanted = Normalised(platform);
   std::string there;
+  const Descriptor* best = nullptr;
+  int best_fitness = 0;
   for (const Descriptor& descriptor : index.manifests) {
-    const bool is_image = IsOneOf(descriptor.media_type, kManifestTypes) ||
-                          IsOneOf(descriptor.media_type, kIndexTypes);
-    if (is_image && Matches(descriptor.platform, platform)) return descriptor;
-    if (descriptor.platform.os.empty()) continue;
+    const Platform has = Normalised(descriptor.platform);
+    const int fitness = IsImageType(descriptor.media_type) ? Fitness(has, wanted) : 0;
+    if (fitness > best_fitness) {
+      best = &descriptor;
+      best_fitness = fitness;
+    }
+    if (has.os.empty() || has.os == "unknown") continue;
     if (!there.empty()) there += ", ";
     there += Describe(descriptor.platform);
+  }
+  if (best != nullptr) return *best;
+  // One that does not say may be for anything: its configuration says it.
+  for (const Descriptor& descriptor : index.manifests) {
+    if (IsImageType(descriptor.media_type) && SaysNothing(descriptor.platform)) return descriptor;
   }
   return Fail(ErrorCode::kNotFound, "the image is not there for {}{}{}", Describe(platform),
               there.empty() ? "" : ", only for ", there);

@@ -43,6 +43,18 @@ struct ConfigSummary {
   std::vector<std::string> diff_ids;
 };
 
+// With the names that images use: "x86_64" is "amd64", "arm64/v8" is "arm64", as docker has it.
+Platform Normalised(Platform platform);
+
+// Whether an image for `has` can be what is meant by `wanted`. One that does not say can.
+bool Serves(const Platform& has, const Platform& wanted);
+
+// Whether a descriptor's media type is that of an image or an index of images.
+bool IsImageType(std::string_view media_type);
+
+// Whether a manifest's configuration is no container's: a signature, a chart.
+bool IsArtifact(std::string_view manifest);
+
 enum class DocumentKind { kIndex, kManifest };
 
 // Which of the two `text` is. kUnsupported for anything else (schema 1, artifacts).
@@ -71,7 +83,8 @@ Result<std::vector<DockerArchiveImage>> ParseDockerArchive(std::string_view text
 // Field "created" of a configuration; empty when it does not say.
 Result<std::string> CreatedOf(std::string_view config);
 
-// The manifest for `platform`. kNotFound lists what there is.
+// The manifest that fits `platform` best; one that does not say what it is for is taken when no
+// other fits. kNotFound lists what there is.
 Result<Descriptor> ChoosePlatform(const Index& index, const Platform& platform);
 
 }  // namespace hull::images

@@ -106,6 +106,46 @@ TEST(Index, PlatformIsChosenOrWhatIsThereIsNamed) {
               HasSubstr("linux/arm64/v8, linux/amd64"));
 }
 
+std::string ChosenOf(const std::vector<std::string>& platforms, const Platform& wanted) {
+  Index index;
+  for (const std::string& platform : platforms) {
+    hull::images::Descriptor descriptor;
+    descriptor.media_type = "application/vnd.oci.image.manifest.v1+json";
+    descriptor.annotations["platform"] = platform;
+    const size_t first = platform.find('/');
+    const size_t second = platform.find('/', first + 1);
+    if (first != std::string::npos) {
+      descriptor.platform.os = platform.substr(0, first);
+      descriptor.platform.architecture = platform.substr(first + 1, second - first - 1);
+      if (second != std::string::npos) descriptor.platform.variant = platform.substr(second + 1);
+    }
+    index.manifests.push_back(std::move(descriptor));
+  }
+  const Result<hull::images::Descriptor> chosen = ChoosePlatform(index, wanted);
+  return chosen ? chosen->annotations.at("platform") : "none";
+}
+
+TEST(Index, VariantThatFitsBestIsChosen) {
+  const std::vector<std::string> amd64 = {"linux/amd64/v3", "linux/amd64/v2", "linux/amd64"};
+  EXPECT_EQ(ChosenOf(amd64, {"linux", "amd64", ""}), "linux/amd64");
+  EXPECT_EQ(ChosenOf(amd64, {"linux", "amd64", "v2"}), "linux/amd64/v2");
+  EXPECT_EQ(ChosenOf(amd64, {"linux", "amd64", "v4"}), "linux/amd64/v3");
+  EXPECT_EQ(ChosenOf({"linux/amd64/v1"}, {"linux", "amd64", ""}), "linux/amd64/v1");
+  const std::vector<std::string> arm = {"linux/arm/v5", "linux/arm/v7", "linux/arm64/v8"};
+  EXPECT_EQ(ChosenOf(arm, {"linux", "arm", ""}), "linux/arm/v7");
+  EXPECT_EQ(ChosenOf(arm, {"linux", "arm", "v6"}), "linux/arm/v5");
+  EXPECT_EQ(ChosenOf(arm, {"linux", "arm64", ""}), "linux/arm64/v8");
+  EXPECT_EQ(ChosenOf({"linux/arm64"}, {"linux", "arm64", "v8"}), "linux/arm64");
+  EXPECT_EQ(ChosenOf({"linux/arm/v7"}, {"linux", "arm", "v6"}), "none");
+  EXPECT_EQ(ChosenOf({"linux/x86_64"}, {"linux", "amd64", ""}), "linux/x86_64");
+}
+
+TEST(Index, ManifestThatDoesNotSayItsPlatformIsTakenLast) {
+  EXPECT_EQ(ChosenOf({"", "linux/amd64"}, {"linux", "amd64", ""}), "linux/amd64");
+  EXPECT_EQ(ChosenOf({"unknown/unknown", ""}, {"linux", "amd64", ""}), "");
+  EXPECT_EQ(ChosenOf({"unknown/unknown", "linux/arm64"}, {"linux", "amd64", ""}), "none");
+}
+
 TEST(Config, DiffIdsAreRead) {
   const std::string text = fmt::format(
       R"({{"created":"2023-01-01T00:00:00Z","os":"linux","architecture":"amd64","rootfs":{{"type":"layers","diff_ids":["{}"]}}}})",

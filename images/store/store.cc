@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdlib>
 #include <optional>
 #include <utility>
@@ -20,9 +21,17 @@
 namespace hull::images {
 namespace {
 
+// Whether files that are missing or damaged are an error. A list shows such an image all the same,
+// so that it can be seen, and removed.
+enum class Damage { kIsAnError, kIsPassedOver };
+
+Error WithWayOut(Error error) {
+  return std::move(error).WithHint("pull the image again, or remove it with `hull rmi`");
+}
+
 // The image with its configuration and layers; `names` and digests come from the table.
-Result<Image> LoadImage(const StorePaths& paths, const ImageRecord& record,
-                        const NameTable& names) {
+Result<Image> LoadImage(const StorePaths& paths, const ImageRecord& record, const NameTable& names,
+                        Damage damage) {
   Image image;
   image.id = record.id;
   image.manifest_digest = record.manifest_digest;
@@ -33,19 +42,27 @@ Result<Image> LoadImage(const StorePaths& paths, const ImageRecord& record,
     image.names.push_back(name);
     image.digests.push_back(named.digest);
   }
-  HULL_ASSIGN_WITHIN(fmt::format("image {}", record.id), image.config,
-                     ReadFile(paths.Blob(record.id), ImportLimits{}.config_bytes));
+  const std::string attempt = fmt::format("image {}", record.id);
+  Result<std::string> config = ReadFile(paths.Blob(record.id), ImportLimits{}.config_bytes);
+  if (!config && damage == Damage::kIsAnError)
+    return Fail(WithWayOut(std::move(config).error().Within(attempt)));
+  image.config = config.value_or("");
   for (size_t i = 0; i < record.diff_ids.size(); ++i) {
     const std::string& diff_id = record.diff_ids[i];
     Layer layer{diff_id, paths.Layer(diff_id, record.variants[i]), 0};
     struct stat info = {};
-    if (::stat(layer.path.c_str(), &info) != 0)
-      return FailErrno("image {}: layer {}", record.id, layer.path);
+    if (::stat(layer.path.c_str(), &info) != 0 && damage == Damage::kIsAnError) {
+      return Fail(
+          WithWayOut(Error::FromErrno(errno, fmt::format("{}: layer {}", attempt, layer.path))));
+    }
     layer.size_bytes = static_cast<uint64_t>(info.st_size);
     image.size_bytes += layer.size_bytes;
     image.layers.push_back(std::move(layer));
   }
-  HULL_ASSIGN_WITHIN(fmt::format("image {}", record.id), image.created, CreatedOf(image.config));
+  Result<std::string> created = CreatedOf(image.config);
+  if (!created && damage == Damage::kIsAnError)
+    return Fail(WithWayOut(std::move(created).error().Within(attempt)));
+  image.created = created.value_or("");
   return image;
 }
 
@@ -78,7 +95,7 @@ Result<Image> Store::Resolve(std::string_view name_or_id) const {
     HULL_ASSIGN(const auto record, ReadImageRecord(paths, found.id));
     if (!record && again) continue;
     if (!record) return Fail(NoSuchImage(name_or_id));
-    Result<Image> image = LoadImage(paths, *record, names);
+    Result<Image> image = LoadImage(paths, *record, names, Damage::kIsAnError);
     if (!image && image.error().code() == ErrorCode::kNotFound && again) continue;
     if (!image) return image;
     if (!found.digest.empty()) image->digest = found.digest;
@@ -111,10 +128,11 @@ Result<std::vector<Image>> Store::List() const {
   for (const std::string& id : ids) {
     HULL_ASSIGN(const auto record, ReadImageRecord(paths, id));
     if (!record) continue;  // removed since it was listed
-    Result<Image> image = LoadImage(paths, *record, names);
-    if (!image && image.error().code() == ErrorCode::kNotFound) {
+    Result<Image> image = LoadImage(paths, *record, names, Damage::kIsAnError);
+    if (!image) {
       HULL_ASSIGN(const auto still, ReadImageRecord(paths, id));
       if (!still) continue;
+      image = LoadImage(paths, *record, names, Damage::kIsPassedOver);
     }
     if (!image) return Fail(std::move(image).error());
     images.push_back(*std::move(image));

@@ -10,14 +10,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <thread>
 
 #include "images/digest/digest.h"
 #include "images/import/testing/erofs_reader.h"
 #include "images/import/testing/tar_builder.h"
+#include "images/store/assemble.h"
+#include "images/store/collect.h"
 #include "images/store/skopeo.h"
 #include "images/store/testing/store_fixture.h"
 #include "vmm/base/file.h"
@@ -75,6 +79,8 @@ TEST_F(StoreTest, DirectoryWithoutEntryIsAsInTheLayersBelow) {
       .Directory("plain")
       .Directory("gone", 0700)
       .Directory("remade", 0700)
+      .Directory("emptied", 0700)
+      .Directory("replaced", 0700)
       .File("file");
   base.Add({.path = "home/app", .mode = 0040750, .uid = 1000, .gid = 1001});
   TarBuilder between;
@@ -88,6 +94,10 @@ TEST_F(StoreTest, DirectoryWithoutEntryIsAsInTheLayersBelow) {
       .File("gone/x")
       .File("home/app/deep/er/x")
       .File("remade/x")
+      .File("emptied/.wh..wh..opq")
+      .File("emptied/x")
+      .File(".wh.replaced")
+      .File("replaced/x")
       .File("new/x");
   const std::string top_tar = top.Finish();
   LayoutMaker layout(directory_ / "layout");
@@ -105,6 +115,8 @@ TEST_F(StoreTest, DirectoryWithoutEntryIsAsInTheLayersBelow) {
   EXPECT_EQ(files.at("home/app").gid, 1001U);
   EXPECT_EQ(files.at("home/app/deep").uid, 0U);
   EXPECT_EQ(files.at("remade").mode, 0040711U);
+  EXPECT_EQ(files.at("emptied").mode, 0040700U) << "it loses what is in it alone";
+  EXPECT_EQ(files.at("replaced").mode, 0040755U) << "it is a new one";
   EXPECT_EQ(files.at("new").mode, 0040755U);
   EXPECT_EQ(files.at("tmp/x").content, "x");
   // Where nothing is below, the layer stays as it is; both files are there, and both images
@@ -304,6 +316,37 @@ TEST_F(StoreTest, PullsAtOnceDoTheWorkOnce) {
   EXPECT_EQ(done, 2);
 }
 
+TEST_F(StoreTest, LayerThatAnImageHasSeveralTimesIsAskedForOnce) {
+  LayoutMaker layout(directory_ / "layout");
+  const std::string empty = Tar("the same");
+  const auto made = layout.AddImage({empty, Tar("other"), empty, empty});
+  layout.Finish({made.manifest});
+  const StorePaths paths(directory_ / "root/images");
+  ASSERT_TRUE(MakeStore(paths));
+  const ScratchDirectory scratch = *ScratchDirectory::Make(paths.Scratch());
+  const size_t digest = made.manifest.find("sha256:");
+  const std::string manifest =
+      *ReadFile(layout.BlobPath(made.manifest.substr(digest, 71)), 1 << 20);
+  const PullOptions options;
+  const ImageParts parts =
+      *ParseParts(manifest, *ReadFile(layout.BlobPath(made.id), 1 << 20), options);
+  Assembler assembler(paths, testing::Importer(), options, scratch);
+  ASSERT_TRUE(assembler.Pin(parts));
+  std::map<std::string, std::atomic<int>> asked;
+  for (const Descriptor& layer : parts.manifest.layers) asked[layer.digest] = 0;
+  BlobSource blobs;
+  // As a registry's: it comes while it is waited for, and is gone when it was let go of.
+  blobs.find = [&](const Descriptor& layer) -> Result<std::string> {
+    const int before = asked.at(layer.digest)++;
+    ::usleep(100'000);
+    if (before > 0) return Fail(ErrorCode::kCorrupt, "gone");
+    return layout.BlobPath(layer.digest).string();
+  };
+  const Status imported = assembler.ImportLayers(parts, blobs);
+  ASSERT_TRUE(imported) << imported.error().ToString();
+  for (const std::string& diff_id : made.diff_ids) EXPECT_TRUE(HasLayer(paths, diff_id));
+}
+
 // Pulls in a process of its own that is killed after `delay_us`.
 void PullAndKill(Store& store, const std::string& reference, useconds_t delay_us) {
   const pid_t pid = ::fork();
@@ -349,6 +392,36 @@ TEST_F(StoreTest, RecordsOfAnotherVersionAreNamed) {
   EXPECT_THAT(store_.Resolve("s/x:1").error().ToString(), HasSubstr("version 2"));
   std::ofstream(directory_ / "root/images/names.json") << "{";
   EXPECT_EQ(store_.List().error().code(), ErrorCode::kCorrupt);
+}
+
+TEST_F(StoreTest, DamagedImageIsListedAndCanBePulledAgainOrRemoved) {
+  LayoutMaker layout(directory_ / "layout");
+  const auto made = layout.AddImage({Tar("a"), Tar("b")}, Named("s/x:1"));
+  layout.Finish({made.manifest});
+  const std::string source = "oci:" + layout.path();
+  const StorePaths paths(directory_ / "root/images");
+  const std::string layer = paths.Layer(made.diff_ids[1]);
+  for (const auto& damage : std::vector<std::function<void()>>{
+           [&] { fs::remove(layer); },
+           [&] { fs::resize_file(layer, 100); },
+           [&] { fs::resize_file(paths.Recipe(made.diff_ids[1]), 5); },
+           [&] { fs::remove(paths.Blob(made.id)); },
+       }) {
+    ASSERT_TRUE(store_.Pull(source, {}));
+    const auto whole = Snapshot();
+    damage();
+    const Result<std::vector<Image>> images = store_.List();
+    ASSERT_TRUE(images) << images.error().ToString();
+    ASSERT_EQ(images->size(), 1U);
+    if (const Result<Image> image = store_.Resolve("s/x:1"); !image) {
+      EXPECT_THAT(image.error().hint(), HasSubstr("pull the image again"));
+    }
+    ASSERT_TRUE(store_.Pull(source, {}));
+    EXPECT_EQ(Snapshot(), whole);
+    damage();
+    ASSERT_TRUE(store_.Remove("s/x:1", false));
+    EXPECT_TRUE(store_.List()->empty());
+  }
 }
 
 TEST_F(StoreTest, LayoutThatIsNoneIsRefused) {

@@ -2,7 +2,15 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "images/store/manifest.h"
 #include "runtime/containers.h"
+#include "vmm/base/escape.h"
 #include "vmm/base/file.h"
 
 namespace hull::cli {
@@ -25,6 +33,13 @@ Result<images::InUse> ReadInUse(const HostLayout& layout) {
   return in_use;
 }
 
+bool IsArchitecture(const std::string& text) {
+  constexpr std::array<std::string_view, 9> kKnown = {
+      "amd64", "386", "arm64", "arm", "ppc64le", "s390x", "riscv64", "mips64le", "loong64"};
+  const images::Platform platform = images::Normalised({"linux", text, ""});
+  return std::find(kKnown.begin(), kKnown.end(), platform.architecture) != kKnown.end();
+}
+
 }  // namespace
 
 Result<images::Store> OpenImageStore(const HostLayout& layout) {
@@ -40,18 +55,30 @@ Result<images::Store> OpenImageStore(const GlobalOptions& global) {
   return OpenImageStore(layout);
 }
 
+// As containerd reads it: "linux/arm64/v8", "x86_64", "linux".
 Status SetPlatform(std::string_view text, images::PullOptions& options) {
   if (text.empty()) return {};
-  const size_t first = text.find('/');
-  const size_t second = first == std::string_view::npos ? first : text.find('/', first + 1);
-  if (first == std::string_view::npos || first == 0 || first + 1 == text.size()) {
-    return Fail(ErrorCode::kInvalidArgument, "--platform: \"{}\" is not OS/ARCHITECTURE[/VARIANT]",
-                text);
+  std::vector<std::string> parts = {""};
+  for (const char c : text) {
+    if (c == '/') {
+      parts.emplace_back();
+    } else {
+      parts.back() += c;
+    }
   }
-  options.os = text.substr(0, first);
-  options.architecture =
-      text.substr(first + 1, second == std::string_view::npos ? second : second - first - 1);
-  options.variant = second == std::string_view::npos ? "" : text.substr(second + 1);
+  if (parts.size() == 1 && text == "linux") parts.push_back(options.architecture);
+  if (parts.size() == 1 && IsArchitecture(parts[0])) parts.insert(parts.begin(), "linux");
+  const bool is_complete = std::none_of(parts.begin(), parts.end(),
+                                        [](const std::string& part) { return part.empty(); });
+  if (parts.size() < 2 || parts.size() > 3 || !is_complete) {
+    return Fail(ErrorCode::kInvalidArgument, "--platform: \"{}\" is not OS/ARCHITECTURE[/VARIANT]",
+                EscapeControl(text));
+  }
+  parts.resize(3);
+  const images::Platform platform = images::Normalised({parts[0], parts[1], parts[2]});
+  options.os = platform.os;
+  options.architecture = platform.architecture;
+  options.variant = platform.variant;
   return {};
 }
 

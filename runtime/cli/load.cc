@@ -47,7 +47,7 @@ Result<std::string> Load(const LoadFlags& flags, const GlobalOptions& global) {
 Action DeclareLoad(CLI::App& app, const GlobalOptions& global) {
   const auto flags = std::make_shared<LoadFlags>();
   app.add_option("-i,--input", flags->input,
-                 "Read this archive, or OCI layout in a directory, rather than standard input")
+                 "Read this archive, or directory of an image, rather than standard input")
       ->type_name("FILE");
   app.add_option("--platform", flags->platform, "What to choose from an index")
       ->type_name("OS/ARCHITECTURE[/VARIANT]");
@@ -72,8 +72,10 @@ constinit const Command kLoad = {
     .summary = "Load images from an archive",
     .arguments = "[OPTIONS]",
     .description =
-        "Reads archives of docker's (docker save) and of OCI's kind, plain or compressed with gzip "
-        "or zstd.",
+        "Reads archives of docker's (docker save) and of OCI's kind, plain or compressed with "
+        "gzip, "
+        "zstd, xz or bzip2, and directories with an OCI layout or with one image (podman save "
+        "--format docker-dir).",
     .examples = kExamples,
     .declare = DeclareLoad,
 };
