@@ -64,7 +64,7 @@ Result<Descriptor> ChooseEntry(const Index& index, const Source& source, const P
   for (const Descriptor& descriptor : index.manifests) {
     const std::string name = Annotation(descriptor, kRefName);
     if (source.tag.empty() || name == source.tag ||
-        Annotation(descriptor, kImageName) == source.tag) {
+        Annotation(descriptor, kImageName) == source.tag || descriptor.digest == source.tag) {
       chosen.push_back(descriptor);
     }
     if (!names.empty()) names += ", ";
@@ -80,6 +80,7 @@ Result<Descriptor> ChooseEntry(const Index& index, const Source& source, const P
     if (!fitting.empty()) chosen = std::move(fitting);
   }
   if (chosen.size() == 1) return chosen.front();
+  if (index.manifests.empty()) return Fail(ErrorCode::kNotFound, "the layout has no images");
   if (chosen.empty()) {
     return Fail(ErrorCode::kNotFound, "the layout has no image \"{}\"{}{}",
                 EscapeControl(source.tag), names.empty() ? "" : ", only ", names);
@@ -150,7 +151,8 @@ std::string LocalReference(const Source& source) {
                      source.tag);
 }
 
-Result<ResolvedSource> ResolveArchive(const Source& source, const PullOptions& options) {
+Result<ResolvedSource> ResolveArchive(const Source& source, const PullOptions& options,
+                                      const std::string& scratch) {
   ResolvedSource resolved;
   resolved.source = source;
   // The file is looked at first: skopeo's own words for a missing one are less clear.
@@ -158,7 +160,7 @@ Result<ResolvedSource> ResolveArchive(const Source& source, const PullOptions& o
   std::string name = source.tag;
   if (source.kind == Source::Kind::kDockerArchive && name.empty()) {
     HULL_ASSIGN(const std::vector<std::string> names,
-                SkopeoTags("docker-archive:" + source.path, options));
+                SkopeoTags("docker-archive:" + source.path, options, scratch));
     if (!names.empty()) name = names.front();
   }
   if (source.kind == Source::Kind::kOciArchive && name.find_first_of("/:") == std::string::npos)
@@ -185,6 +187,13 @@ Result<FetchedImage> CopyWithSkopeo(const ResolvedSource& resolved, const PullOp
   return image;
 }
 
+// Of a blob's size, which is all that skopeo looks at.
+Status MakeHole(const std::string& path, uint64_t bytes) {
+  HULL_ASSIGN(const UniqueFd fd, OpenFile(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600));
+  if (::ftruncate(fd.get(), static_cast<off_t>(bytes)) != 0) return FailErrno("write {}", path);
+  return {};
+}
+
 uint64_t BytesIn(const std::string& directory) {
   uint64_t bytes = 0;
   std::error_code error;
@@ -197,14 +206,15 @@ uint64_t BytesIn(const std::string& directory) {
 
 }  // namespace
 
-Result<ResolvedSource> ResolveSource(const Source& source, const PullOptions& options) {
+Result<ResolvedSource> ResolveSource(const Source& source, const PullOptions& options,
+                                     const std::string& scratch) {
   if (options.progress) options.progress({PullProgress::Phase::kResolve, {}, 0, 0});
   switch (source.kind) {
     case Source::Kind::kOciLayout:
       return ResolveLayout(source, options);
     case Source::Kind::kOciArchive:
     case Source::Kind::kDockerArchive:
-      return ResolveArchive(source, options);
+      return ResolveArchive(source, options, scratch);
     case Source::Kind::kRegistry:
       break;
   }
@@ -292,19 +302,31 @@ Result<std::unique_ptr<RegistryFetch>> RegistryFetch::Start(const ResolvedSource
       fetch->total_bytes_ += layer.size_bytes;
       continue;
     }
-    // A hole of the blob's size is all that skopeo looks at.
-    const std::string path = fetch->BlobPath(layer);
-    HULL_ASSIGN(const UniqueFd fd, OpenFile(path, O_WRONLY | O_CREAT | O_NOFOLLOW, 0600));
-    if (::ftruncate(fd.get(), static_cast<off_t>(layer.size_bytes)) != 0)
-      return FailErrno("write {}", path);
+    HULL_TRY(MakeHole(fetch->BlobPath(layer), layer.size_bytes));
   }
   fetch->placeholder_bytes_ = BytesIn(fetch->directory_ + "/blobs/sha256");
   RegistryFetch* self = fetch.get();
   fetch->thread_ = std::thread([self, reference = RegistryImage(resolved)] {
-    self->result_ = SkopeoFetchBlobs(reference, self->directory_, self->options_, self->cancel_);
+    self->result_ = self->FetchAll(reference);
     self->ended_ = true;
   });
   return fetch;
+}
+
+// A connection that breaks does not end a pull: as docker does, it is tried again, for the blobs
+// that are still missing.
+Status RegistryFetch::FetchAll(const std::string& reference) {
+  constexpr int kTries = 4;
+  constexpr auto kPause = std::chrono::milliseconds(50);
+  constexpr int kFirstPauses = 20;  // a second, then two, then four
+  for (int attempt = 1;; ++attempt) {
+    Status status = SkopeoFetchBlobs(reference, directory_, options_, cancel_);
+    if (status || attempt == kTries || cancel_) return status;
+    const ErrorCode code = status.error().code();
+    if (code != ErrorCode::kFailed && code != ErrorCode::kUnavailable) return status;
+    for (int i = 0; i < kFirstPauses << (attempt - 1) && !cancel_; ++i)
+      std::this_thread::sleep_for(kPause);
+  }
 }
 
 RegistryFetch::~RegistryFetch() {
@@ -328,7 +350,9 @@ Result<std::string> RegistryFetch::Find(const Descriptor& descriptor) {
 }
 
 void RegistryFetch::Release(const Descriptor& descriptor) {
-  if (::unlink(BlobPath(descriptor).c_str()) == 0) released_bytes_ += descriptor.size_bytes;
+  // The name stays: for skopeo, should it have to begin again, the blob is there.
+  const std::string path = BlobPath(descriptor);
+  if (!MakeHole(path, descriptor.size_bytes)) ::unlink(path.c_str());
 }
 
 Status RegistryFetch::Finish() {
@@ -338,7 +362,7 @@ Status RegistryFetch::Finish() {
 
 uint64_t RegistryFetch::done_bytes() const {
   const uint64_t there = BytesIn(directory_ + "/blobs/sha256") + BytesIn(directory_ + "/layout");
-  return std::min(total_bytes_, there - std::min(there, placeholder_bytes_) + released_bytes_);
+  return std::min(total_bytes_, there - std::min(there, placeholder_bytes_));
 }
 
 }  // namespace hull::images

@@ -30,8 +30,9 @@ struct FetchedImage {
   std::string blob_directory;  // blobs under the hexadecimal part of their digest
 };
 
-// Asks a registry or reads a layout's index.
-Result<ResolvedSource> ResolveSource(const Source& source, const PullOptions& options);
+// Asks a registry or reads a layout's index. `scratch`: an existing directory.
+Result<ResolvedSource> ResolveSource(const Source& source, const PullOptions& options,
+                                     const std::string& scratch);
 
 // One image of a layout.
 struct LayoutEntry {
@@ -79,6 +80,7 @@ class RegistryFetch {
   uint64_t total_bytes() const { return total_bytes_; }
 
  private:
+  Status FetchAll(const std::string& reference);
   RegistryFetch(std::string directory, const PullOptions& options)
       : directory_(std::move(directory)), options_(options) {}
   std::string BlobPath(const Descriptor& descriptor) const;
@@ -87,7 +89,6 @@ class RegistryFetch {
   const PullOptions& options_;
   uint64_t total_bytes_ = 0;
   uint64_t placeholder_bytes_ = 0;
-  std::atomic<uint64_t> released_bytes_ = 0;
   std::atomic<bool> cancel_ = false;
   std::atomic<bool> ended_ = false;
   Status result_;  // valid once ended_

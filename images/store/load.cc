@@ -109,6 +109,11 @@ class Loader {
     };
     if (!has("oci-layout") && has("version") && has("manifest.json"))
       return LoadPlainDirectory(directory);
+    if (!has("oci-layout")) {
+      return Fail(ErrorCode::kCorrupt,
+                  "the directory is no image's: it has neither oci-layout nor manifest.json and "
+                  "version");
+    }
     return LoadLayout(directory);
   }
 

@@ -122,9 +122,8 @@ Result<std::vector<std::string>> NeededOfLower(const LayerStack& stack,
   std::vector<std::string> links;
   for (const std::string& path : stack.implicit) {
     if (path.empty()) continue;
-    const bool is_in_link = std::any_of(links.begin(), links.end(), [&](const std::string& link) {
-      return IsIn(path, link);
-    });
+    const bool is_in_link = std::any_of(links.begin(), links.end(),
+                                        [&](const std::string& link) { return IsIn(path, link); });
     if (!is_in_link) {
       HULL_ASSIGN(const std::optional<std::string> target, LinkBelow(stack.lower, path));
       if (!target) continue;

@@ -160,7 +160,7 @@ Result<std::string> Puller::Run(const ResolvedSource& resolved, const std::strin
 Result<std::string> PullInto(const StorePaths& paths, const std::string& importer,
                              const Source& source, const PullOptions& options,
                              const ScratchDirectory& scratch, std::string& name) {
-  HULL_ASSIGN(const ResolvedSource resolved, ResolveSource(source, options));
+  HULL_ASSIGN(const ResolvedSource resolved, ResolveSource(source, options, scratch.path()));
   if (name.empty()) name = resolved.name;
   return Puller(paths, importer, options, scratch).Run(resolved, name);
 }

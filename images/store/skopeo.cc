@@ -16,10 +16,12 @@ std::string Flag(std::string_view name, bool value) {
   return fmt::format("--{}={}", name, value ? "true" : "false");
 }
 
-// "skopeo" and its global options.
-std::vector<std::string> Start(const PullOptions& options) {
+// "skopeo" and its global options. `temporary`: where archives are unpacked to, else /var/tmp,
+// where a kill would leave them (TMPDIR is not looked at).
+std::vector<std::string> Start(const PullOptions& options, const std::string& temporary = "") {
   std::vector<std::string> arguments = {"skopeo", "--override-os", options.os, "--override-arch",
                                         options.architecture};
+  if (!temporary.empty()) arguments.insert(arguments.end(), {"--tmpdir", temporary});
   if (!options.variant.empty()) {
     arguments.insert(arguments.end(), {"--override-variant", options.variant});
   }
@@ -29,17 +31,31 @@ std::vector<std::string> Start(const PullOptions& options) {
   return arguments;
 }
 
+// skopeo says "Error parsing image name" of whatever goes wrong with a name that it has parsed.
+std::string WithoutNoise(std::string message) {
+  constexpr std::string_view kNoise = "Error parsing image name \"";
+  const size_t end = message.find("\": ");
+  if (message.starts_with(kNoise) && end != std::string::npos) message.erase(0, end + 3);
+  while (message.ends_with(',') || message.ends_with(' ')) message.pop_back();
+  return message;
+}
+
 Error Failure(const CommandResult& result, std::string_view reference) {
-  const std::string message = SkopeoMessage(result.errors);
+  const std::string message = WithoutNoise(SkopeoMessage(result.errors));
   ErrorCode code = ErrorCode::kFailed;
   std::string hint;
   const auto says = [&](std::string_view text) { return message.find(text) != std::string::npos; };
-  if (says("manifest unknown") || says("name unknown") || says("repository name not known")) {
+  if (says("manifest unknown") || says("name unknown") || says("repository name not known") ||
+      says("StatusCode: 404") || says("404 (Not Found)")) {
     code = ErrorCode::kNotFound;
     hint = "check the name and the tag";
-  } else if (says("unauthorized") || says("authentication required") || says("denied")) {
+  } else if (says("unauthorized") || says("authentication required") || says("denied") ||
+             says("StatusCode: 403")) {
     code = ErrorCode::kPermissionDenied;
     hint = "log in with `skopeo login`, or check that the name exists";
+  } else if (says("StatusCode: 429") || says("toomanyrequests") || says("429 (Too Many")) {
+    code = ErrorCode::kUnavailable;
+    hint = "the registry wants fewer requests: wait, or log in with `skopeo login`";
   } else if (says("no space left on device")) {
     code = ErrorCode::kExhausted;
     hint = "free some space on the file system that holds the image store";
@@ -71,7 +87,9 @@ Result<CommandResult> Run(Command command, std::string_view reference) {
 void AddAccess(std::string_view reference, std::string_view prefix, const PullOptions& options,
                std::vector<std::string>& arguments) {
   if (!reference.starts_with("docker://")) return;
-  arguments.push_back(Flag(fmt::format("{}tls-verify", prefix), options.tls_verify));
+  // Given, it overrules what registries.conf says of a registry or a mirror.
+  if (options.tls_verify)
+    arguments.push_back(Flag(fmt::format("{}tls-verify", prefix), *options.tls_verify));
   if (!options.auth_file.empty())
     arguments.insert(arguments.end(), {"--authfile", options.auth_file});
   if (!options.credentials.empty())
@@ -146,9 +164,10 @@ Status SkopeoFetchBlobs(const std::string& reference, const std::string& directo
 }
 
 Result<std::vector<std::string>> SkopeoTags(const std::string& reference,
-                                            const PullOptions& options) {
+                                            const PullOptions& options,
+                                            const std::string& temporary) {
   Command command;
-  command.arguments = Start(options);
+  command.arguments = Start(options, temporary);
   command.arguments.insert(command.arguments.end(), {"list-tags"});
   AddAccess(reference, "", options, command.arguments);
   command.arguments.push_back(reference);
@@ -168,12 +187,11 @@ Result<std::vector<std::string>> SkopeoTags(const std::string& reference,
 Status SkopeoCopy(const std::string& reference, const std::string& directory,
                   const PullOptions& options, uint64_t total_bytes) {
   Command command;
-  command.arguments = Start(options);
+  // What a kill leaves of an unpacked archive goes with the scratch directory.
+  command.arguments = Start(options, directory.substr(0, directory.rfind('/')));
   command.arguments.insert(command.arguments.end(), {"copy", "--quiet"});
   AddAccess(reference, "src-", options, command.arguments);
   command.arguments.insert(command.arguments.end(), {reference, "dir:" + directory});
-  // Archives are unpacked on the way; what a kill leaves of that goes with the scratch directory.
-  command.environment = {fmt::format("TMPDIR={}", directory.substr(0, directory.rfind('/')))};
   if (options.progress) {
     command.tick = [&] {
       options.progress({PullProgress::Phase::kFetch, {}, BytesIn(directory), total_bytes});

@@ -18,9 +18,11 @@ Result<std::string> SkopeoInspectRaw(const std::string& reference, const PullOpt
 // The configuration of the image that `reference` stands for, byte for byte.
 Result<std::string> SkopeoInspectConfig(const std::string& reference, const PullOptions& options);
 
-// The tags of a repository ("docker://..."), or the names in a docker archive.
+// The tags of a repository ("docker://..."), or the names in a docker archive, which may be
+// unpacked into directory `temporary` for this.
 Result<std::vector<std::string>> SkopeoTags(const std::string& reference,
-                                            const PullOptions& options);
+                                            const PullOptions& options,
+                                            const std::string& temporary = "");
 
 // Copies an image into `directory` in skopeo's dir: form: manifest.json as it was and blobs as they
 // were. `total_bytes`: for the progress; 0 when not known.

@@ -17,6 +17,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -85,10 +86,10 @@ struct PullOptions {
   std::string name;
   // Passed to skopeo: the rest (mirrors, insecure registries, signatures) is in
   // containers-registries.conf(5) and containers-policy.json(5).
-  bool tls_verify = true;
-  std::string auth_file;         // empty: skopeo's own search
-  std::string credentials;       // "USER[:PASSWORD]"; empty: those of the file
-  std::string signature_policy;  // empty: the host's policy.json
+  std::optional<bool> tls_verify;  // not set: what registries.conf says of the registry
+  std::string auth_file;           // empty: skopeo's own search
+  std::string credentials;         // "USER[:PASSWORD]"; empty: those of the file
+  std::string signature_policy;    // empty: the host's policy.json
   ImportLimits limits;
 };
 

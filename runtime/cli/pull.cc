@@ -98,10 +98,11 @@ Action DeclarePull(CLI::App& app, const GlobalOptions& global) {
   app.add_option("--signature-policy", options.signature_policy,
                  "Signature policy; default: containers-policy.json(5)")
       ->type_name("FILE");
-  app.add_option("--tls-verify", options.tls_verify,
-                 "Ask the registry for TLS and a valid certificate")
-      ->type_name("true|false")
-      ->default_str("true");
+  app.add_option(
+         "--tls-verify", options.tls_verify,
+         "Ask the registry for TLS and a valid certificate; default: what registries.conf says "
+         "of it, else true")
+      ->type_name("true|false");
   return [flags, &global](const std::vector<std::string>& arguments) {
     return EndCommand(Pull(*flags, arguments.front(), global));
   };

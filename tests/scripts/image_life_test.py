@@ -5,6 +5,8 @@ HULL_KILLS: how many kills (200). HULL_SLOW=1: 100,000 files and a file of 2 GiB
 
 import gzip
 import hashlib
+import http.client
+import http.server
 import io
 import json
 import os
@@ -18,6 +20,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 import time
 import unittest
 
@@ -198,9 +201,15 @@ class KillTest(ImageTest):
         archive, saved = self.work / "archive.tar", self.work / "saved.tar"
         self.hull("pull", f"oci:{layout.path}:s/two:1")
         self.hull("save", "-o", archive, "s/two:1", "s/keep:1")
+        packed = self.work / "archive.tar.gz"
+        packed.write_bytes(gzip.compress(archive.read_bytes(), 1))
+        # Where skopeo would unpack it by itself.
+        other_temporary = lambda: {name for name in os.listdir("/var/tmp") if re.match("docker-tar|oci|storage", name)}
+        elsewhere = other_temporary()
         one, two = ["--tls-verify=false", f"{registry}/s/one:1"], f"oci:{layout.path}:s/two:1"
         # (what has to be there before, what is killed)
         cases = [([], ["pull", *one]), ([], ["pull", two]), ([], ["load", "-i", archive]),
+                 ([], ["pull", f"docker-archive:{packed}:s/two:1"]),
                  ([["pull", two]], ["rmi", "s/two:1"]), ([["pull", two]], ["tag", "s/two:1", "s/again:1"]),
                  ([["pull", two]], ["save", "-o", saved, "s/two:1"]), ([["pull", two]], ["image", "prune", "-af"])]
         rest = {"pull": 0.3, "load": 0.3}
@@ -219,6 +228,7 @@ class KillTest(ImageTest):
             if words[0] != "image":
                 self.assertEqual(self.hull("images", "-q", "--no-trunc", "s/keep").stdout, kept, after)
             self.assertEqual([path for path in self.work.iterdir() if ".part" in path.name], [], after)
+            self.assertEqual(other_temporary() - elsewhere, set(), after)
             if saved.exists():  # complete, or not there at all
                 with tarfile.open(saved) as complete:
                     self.assertIn("manifest.json", complete.getnames(), after)
@@ -250,6 +260,62 @@ class FetchTest(ImageTest):
         self.assertIn("Already exists", ended.stderr)
         self.assertEqual(self.hull("pull", "-aq", "--tls-verify=false", f"{registry}/s/a").stdout, f"{registry}/s/a\n")
         self.check_store("the pulls")
+
+
+    def test_a_connection_that_breaks_is_tried_again(self):
+        layout = Layout(self.work / "layout")
+        empty = tar_of([])
+        layout.add("s/a:1", [empty, tar_of([("a", {}, noise(1 << 20, 1))]), empty, tar_of([("b", {}, b"b")]), empty])
+        registry = self.start_registry()
+        self.push(layout, "s/a:1", f"{registry}/s/a:1")
+        broken = []
+
+        class Breaking(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                upstream = http.client.HTTPConnection(registry)
+                upstream.request("GET", self.path, headers={"Accept": ", ".join(self.headers.get_all("Accept") or [])})
+                answer = upstream.getresponse()
+                body = answer.read()
+                upstream.close()
+                self.send_response(answer.status)
+                for name in ("Content-Type", "Docker-Content-Digest", "Docker-Distribution-Api-Version"):
+                    if answer.getheader(name):
+                        self.send_header(name, answer.getheader(name))
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                large = len(body) > 1 << 20
+                self.wfile.write(body[: len(body) // 2] if large and len(broken) < 2 else body)
+                if large:
+                    broken.append(self.path)
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Breaking)
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.hull("pull", "--tls-verify=false", f"127.0.0.1:{server.server_port}/s/a:1")
+        self.assertEqual(len(broken), 3, broken)
+        self.check_store("the pull")
+
+    def test_registries_conf_says_what_has_no_tls(self):
+        layout = Layout(self.work / "layout")
+        layout.add("s/a:1", [tar_of([("a", {}, b"a")])])
+        registry = self.start_registry()
+        self.push(layout, "s/a:1", f"{registry}/s/a:1")
+        self.assertIn("insecure = true", self.hull("pull", f"{registry}/s/a:1", ok=False).stderr)
+        home = self.work / "home"
+        (home / ".config/containers").mkdir(parents=True)
+        (home / ".config/containers/registries.conf").write_text(
+            f'[[registry]]\nlocation = "{registry}"\ninsecure = true\n'
+            f'[[registry]]\nlocation = "mirrored.example"\n'
+            f'[[registry.mirror]]\nlocation = "{registry}"\ninsecure = true\n')
+        for name in (f"{registry}/s/a:1", "mirrored.example/s/a:1"):
+            self.hull("pull", name, env={**os.environ, "HOME": str(home)})
+        refused = self.hull("pull", "--tls-verify=true", f"{registry}/s/a:1", ok=False,
+                            env={**os.environ, "HOME": str(home)})
+        self.assertEqual(refused.returncode, 1, "what the flag says counts")
 
 
 @unittest.skipIf(os.geteuid() != 0, "mounting needs root")
