@@ -40,6 +40,10 @@ class OutputFile {
       file.fd_ = *std::move(unnamed);
       return file;
     }
+    if (::stat(file.directory_.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
+      return Fail(ErrorCode::kInvalidArgument,
+                  "invalid output path: directory \"{}\" does not exist", file.directory_);
+    }
     // A file system that has no such files: the next best is one beside it.
     file.temporary_ = fmt::format("{}.part-{}", path, ::getpid());
     HULL_ASSIGN(file.fd_,
