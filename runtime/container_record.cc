@@ -58,9 +58,11 @@ json::object ToJson(const MachineOptions& machine) {
 }
 
 json::object ToJson(const DeviceOptions& devices) {
-  return {{"devices", ToJson(devices.devices)},
-          {"gpus", ToJson(devices.gpus)},
-          {"modules", ToJson(devices.modules)}};
+  json::object object{{"devices", ToJson(devices.devices)},
+                      {"gpus", ToJson(devices.gpus)},
+                      {"modules", ToJson(devices.modules)}};
+  if (devices.dma_pool_bytes != 0) object["dma_pool_bytes"] = devices.dma_pool_bytes;
+  return object;
 }
 
 json::array ToJson(const std::vector<PassedFunction>& functions) {
@@ -201,7 +203,12 @@ MachineOptions ReadMachine(Reader from) {
 }
 
 DeviceOptions ReadDevices(Reader from) {
-  return {from.Texts("devices"), from.Texts("gpus"), from.Texts("modules")};
+  DeviceOptions devices;
+  devices.devices = from.Texts("devices");
+  devices.gpus = from.Texts("gpus");
+  devices.modules = from.Texts("modules");
+  if (from.Has("dma_pool_bytes")) devices.dma_pool_bytes = from.Integer<uint64_t>("dma_pool_bytes");
+  return devices;
 }
 
 PassedFunction ReadPassed(Reader from) {

@@ -60,6 +60,8 @@ struct MachineOptions {
 
 // Annotation that names kernel modules, separated by commas.
 inline constexpr std::string_view kModulesAnnotation = "hull.modules";
+// And that says how much of the machine's memory its devices are to reach.
+inline constexpr std::string_view kDmaPoolAnnotation = "hull.dma-pool";
 
 // Devices of the host's that were asked for, as the user wrote them: what they are is found at each
 // start, for devices move.
@@ -68,6 +70,8 @@ struct DeviceOptions {
   std::vector<std::string> gpus = {};     // of each --gpus
   // Kernel modules out of the container's own root that are loaded for them (kModulesAnnotation).
   std::vector<std::string> modules = {};
+  // All that they reach of the machine's memory (kDmaPoolAnnotation); 0: all of it.
+  uint64_t dma_pool_bytes = 0;
 
   bool Any() const { return !devices.empty() || !gpus.empty(); }
   bool operator==(const DeviceOptions&) const = default;

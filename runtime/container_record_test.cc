@@ -18,7 +18,7 @@ ContainerRecord Full() {
   record.remove_at_exit = true;
   record.process = {true, true, "1:2", {"audio"}, {"sh", "-c", "x y"}, "SIGINT", -1};
   record.machine = {2, 1ULL << 40, {StorageKind::kTmpfs, 7}, LayerTransport::kBlock, {"l"}, true};
-  record.devices = {{"pci=01:00.0"}, {"all"}, {"bochs"}};
+  record.devices = {{"pci=01:00.0"}, {"all"}, {"bochs"}, 16U << 20U};
   record.passed = {
       {"0000:01:00.0", 7, 0x8086, 0x10d3, "0000:00:01.0", "e1000e", {}, {"eth0"}, {}},
       {"0000:02:00.0", 8, 0x1b36, 0x0010, "0000:00:02.0", "nvme", {"/dev/nvme0"}, {}, 5}};

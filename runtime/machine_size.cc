@@ -68,6 +68,10 @@ Result<MachineSize> SizeMachine(const ContainerOptions& options, uint64_t layer_
     const uint64_t sum = *options.memory_bytes + kGuestMemoryBytes + own_pages + layer_pages;
     size.memory_bytes = *CheckedAlignUp(sum, kMemoryStepBytes);
   }
+  // Nobody but devices gets this, and no more than half may be theirs.
+  const uint64_t pool_bytes =
+      CheckedAlignUp(options.devices.dma_pool_bytes, kMemoryStepBytes).value_or(0);
+  size.memory_bytes = std::max(size.memory_bytes + pool_bytes, 2 * pool_bytes);
   return size;
 }
 

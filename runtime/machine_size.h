@@ -20,8 +20,8 @@ inline constexpr uint64_t kDefaultMemoryBytes = 256ULL << 20;
 // With --memory: what the guest's kernel, agent and runtime need besides the container's own.
 inline constexpr uint64_t kGuestMemoryBytes = 64ULL << 20;
 
-// `layer_bytes`: the sum of the image's layers, for their share of struct pages. `host_cpus`:
-// online CPUs. kInvalidArgument, in docker's words, for what cannot be.
+// A pool for DMA comes on top. `layer_bytes`: the sum of the image's layers, for their share of
+// struct pages. `host_cpus`: online CPUs. kInvalidArgument, in docker's words, for what cannot be.
 Result<MachineSize> SizeMachine(const ContainerOptions& options, uint64_t layer_bytes,
                                 uint32_t host_cpus);
 

@@ -35,7 +35,7 @@ constexpr size_t kTailLines = 20;
 // How long a VM has to be seen ended after its connection broke.
 constexpr milliseconds kEndNotice{3000};
 
-std::string KernelCommandLine(bool debug) {
+std::string KernelCommandLine(const SandboxSpec& spec) {
   // DAX: the guest's root is read in place, from pages that all VMs share.
   // swiotlb: above 4 GiB of memory Linux would set 64 MiB aside for devices that no virtual machine
   // has. The rest makes boot leave memory alone; kernel-config/README.md has what each word is
@@ -43,7 +43,9 @@ std::string KernelCommandLine(bool debug) {
   std::string line =
       "root=/dev/pmem0 rootfstype=erofs rootflags=dax=always ro rootwait=5 swiotlb=noforce "
       "noreplace-smp percpu_alloc=page tsc=reliable rcupdate.rcu_expedited=1";
-  if (!debug) line += " quiet";
+  // A real device is there for speed: an idle CPU waits for it for a moment before it sleeps.
+  if (!spec.passed.empty()) line += " cpuidle_haltpoll.force=1";
+  if (!spec.debug) line += " quiet";
   return line;
 }
 
@@ -51,11 +53,15 @@ const std::string& KernelOf(const HostLayout& layout, const SandboxSpec& spec) {
   return spec.pci_kernel ? layout.pci_kernel : layout.kernel;
 }
 
-// Where it is for hull to say, pmem is left to machines that pin no memory: its pages would be
-// pinned with the rest.
+bool PinsAllMemory(const SandboxSpec& spec) {
+  return !spec.passed.empty() && spec.dma_pool_bytes == 0;
+}
+
+// Where it is for hull to say, pmem is left to machines that do not pin all memory: its pages would
+// be pinned with the rest.
 LayerTransport TransportOf(const SandboxSpec& spec) {
   const bool is_open = spec.layer_transport == LayerTransport::kAutomatic;
-  return is_open && !spec.passed.empty() ? LayerTransport::kBlock : spec.layer_transport;
+  return is_open && PinsAllMemory(spec) ? LayerTransport::kBlock : spec.layer_transport;
 }
 
 api::VmConfig MakeVmConfig(const HostLayout& layout, const SandboxSpec& spec,
@@ -65,11 +71,12 @@ api::VmConfig MakeVmConfig(const HostLayout& layout, const SandboxSpec& spec,
   config.cpus = spec.cpus;
   config.memory_bytes = spec.memory_bytes;
   config.kernel.path = KernelOf(layout, spec);
-  config.kernel.command_line = KernelCommandLine(spec.debug);
+  config.kernel.command_line = KernelCommandLine(spec);
   config.pmem = devices.pmem;
   config.block = devices.block;
   // Pages that a device may write to cannot be given back.
-  config.free_page_reporting = spec.passed.empty();
+  config.free_page_reporting = !PinsAllMemory(spec);
+  if (!spec.passed.empty()) config.dma_pool_bytes = spec.dma_pool_bytes;
   for (const std::string& address : spec.passed) {
     config.vfio.push_back({fmt::format("pci{}", config.vfio.size()), address});
   }

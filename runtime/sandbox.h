@@ -40,8 +40,9 @@ struct SandboxSpec {
   ScratchKind scratch = ScratchKind::kThrowaway;
   LayerTransport layer_transport = LayerTransport::kAutomatic;
   // PCI devices of the host's, bound to vfio-pci ("0000:01:00.0"). All of the machine's memory is
-  // pinned then.
+  // pinned then, or a pool of so many bytes.
   std::vector<std::string> passed;
+  uint64_t dma_pool_bytes = 0;
   // The kernel that has drivers for PCI devices and loads modules.
   bool pci_kernel = false;
   // The guest's kernel talks, and hull-vmm's errors go to this process's standard error.

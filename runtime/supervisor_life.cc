@@ -103,11 +103,15 @@ Status SupervisorLife::Launch() {
 }
 
 Status SupervisorLife::ClaimDevices(SandboxSpec& spec) {
-  // pmem is mapped for devices, too: the guest's own root.
-  uint64_t pinned_bytes = spec.memory_bytes;
-  struct stat root {};
-  if (stat(containers_.layout().guest_root.c_str(), &root) == 0) {
-    pinned_bytes += static_cast<uint64_t>(root.st_size);
+  spec.dma_pool_bytes = record_.devices.dma_pool_bytes;
+  uint64_t pinned_bytes = spec.dma_pool_bytes;
+  if (pinned_bytes == 0) {
+    pinned_bytes = spec.memory_bytes;
+    // pmem is mapped for devices, too: the guest's own root.
+    struct stat root {};
+    if (stat(containers_.layout().guest_root.c_str(), &root) == 0) {
+      pinned_bytes += static_cast<uint64_t>(root.st_size);
+    }
   }
   const devices::HostTree host = devices::HostTree::FromEnvironment();
   HULL_ASSIGN(ClaimedDevices claimed, hull::ClaimDevices(containers_, host, record_, pinned_bytes));

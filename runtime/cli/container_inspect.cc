@@ -65,6 +65,8 @@ json::object ShowSandbox(const Containers& containers, const ContainerRecord& re
   const MachineOptions& machine = record.machine;
   // Until it has run once, what it will have.
   const bool has_devices = record.state.starts == 0 ? record.devices.Any() : !record.passed.empty();
+  const uint64_t pool_bytes = record.devices.dma_pool_bytes;
+  const uint64_t reached_bytes = pool_bytes != 0 ? pool_bytes : machine.memory_bytes;
   json::array layers;
   for (const std::string& file : machine.layer_files)
     layers.emplace_back(containers.LayerPath(file));
@@ -85,8 +87,9 @@ json::object ShowSandbox(const Containers& containers, const ContainerRecord& re
       {"Kernel", has_devices ? containers.layout().pci_kernel : containers.layout().kernel},
       {"Devices", ShowDevices(record)},
       {"MemoryPinned", has_devices},
+      {"MemoryPinnedBytes", has_devices ? reached_bytes : 0},
       // Pages that a device may write to cannot be given back.
-      {"FreePageReporting", !has_devices},
+      {"FreePageReporting", !has_devices || pool_bytes != 0},
       {"Modules", Strings(record.devices.modules)},
   };
 }

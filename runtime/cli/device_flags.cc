@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <optional>
 
+#include "runtime/cli/units.h"
 #include "runtime/devices/device_request.h"
 #include "runtime/devices/gpu_request.h"
 #include "runtime/devices/pci_address.h"
+#include "vmm/api/vm_config.h"
 #include "vmm/base/escape.h"
 
 namespace hull::cli {
@@ -87,6 +89,37 @@ Result<std::vector<std::string>> ParseModules(std::string_view text) {
   }
 }
 
+Result<uint64_t> ParseDmaPool(const std::string& text) {
+  const Result<uint64_t> bytes = ParseBytes(text);
+  if (!bytes) {
+    return Fail(ErrorCode::kInvalidArgument, "{}: {}", kDmaPoolAnnotation, bytes.error().message());
+  }
+  if (*bytes < api::kMinDmaPoolBytes || *bytes > api::kMaxDmaPoolBytes ||
+      *bytes % api::kDmaPoolGranuleBytes != 0) {
+    return Fail(Error(ErrorCode::kInvalidArgument,
+                      fmt::format("{}: '{}' is not a whole number of MiB from {}m to {}m",
+                                  kDmaPoolAnnotation, EscapeControl(text),
+                                  api::kMinDmaPoolBytes >> 20U, api::kMaxDmaPoolBytes >> 20U))
+                    .WithHint("without it the devices reach all of the machine's memory"));
+  }
+  return *bytes;
+}
+
+const std::string* FindAnnotation(const ContainerOptions& container, std::string_view name) {
+  const auto found = std::find_if(container.annotations.begin(), container.annotations.end(),
+                                  [&](const NameValue& it) { return it.first == name; });
+  return found == container.annotations.end() ? nullptr : &found->second;
+}
+
+Status CheckHasDevice(const DeviceOptions& options, std::string_view annotation,
+                      std::string_view what) {
+  if (options.Any()) return {};
+  return Fail(Error(ErrorCode::kInvalidArgument,
+                    fmt::format("{}: only a virtual machine with passed-through devices {}",
+                                annotation, what))
+                  .WithHint("--device or --gpus names the device that it is for"));
+}
+
 }  // namespace
 
 Status ReadDeviceFlags(const FlagReader& reader, const devices::HostTree& host,
@@ -109,18 +142,14 @@ Status ReadDeviceFlags(const FlagReader& reader, const devices::HostTree& host,
     if (request.error().code() == ErrorCode::kUnsupported) return Fail(request.error());
     return Fail(reader.Wrong(RunFlag::kGpus, text, request.error().message()));
   }
-  const auto modules =
-      std::find_if(container.annotations.begin(), container.annotations.end(),
-                   [](const NameValue& it) { return it.first == kModulesAnnotation; });
-  if (modules == container.annotations.end()) return {};
-  if (!options.Any()) {
-    return Fail(Error(ErrorCode::kInvalidArgument,
-                      fmt::format("{}: only a virtual machine with passed-through devices has a "
-                                  "kernel that takes modules",
-                                  kModulesAnnotation))
-                    .WithHint("--device or --gpus names the device that they are for"));
+  if (const std::string* const modules = FindAnnotation(container, kModulesAnnotation)) {
+    HULL_TRY(CheckHasDevice(options, kModulesAnnotation, "has a kernel that takes modules"));
+    HULL_ASSIGN(options.modules, ParseModules(*modules));
   }
-  HULL_ASSIGN(options.modules, ParseModules(modules->second));
+  if (const std::string* const pool = FindAnnotation(container, kDmaPoolAnnotation)) {
+    HULL_TRY(CheckHasDevice(options, kDmaPoolAnnotation, "has memory that devices reach"));
+    HULL_ASSIGN(options.dma_pool_bytes, ParseDmaPool(*pool));
+  }
   return {};
 }
 

@@ -1,5 +1,5 @@
-// --device, --gpus and the annotation hull.modules: which of the host's devices the container's
-// virtual machine gets.
+// --device, --gpus and the annotations hull.modules and hull.dma-pool: which of the host's devices
+// the container's virtual machine gets, and what goes with them.
 #pragma once
 
 #include "runtime/cli/flag_reader.h"

@@ -263,7 +263,8 @@ Status CheckFreeMemory(std::string_view info, uint64_t bytes) {
                     fmt::format("memory cannot be pinned: a device needs all {} MiB of its VM in "
                                 "place, and this host has {} MiB to give",
                                 bytes >> 20U, (*available + swap) >> 20U))
-                  .WithHint("give the VM less memory (-m), or end something else"));
+                  .WithHint("give the VM less memory (-m), its devices a pool of it (--annotation "
+                            "hull.dma-pool=64m), or end something else"));
 }
 
 }  // namespace
@@ -291,7 +292,8 @@ Status CheckLockedMemory(uint64_t bytes, uint64_t limit_bytes, bool may_exceed) 
                         "place, and this user may lock {} MiB",
                         bytes >> 20U, limit_bytes >> 20U))
           .WithHint("raise it (ulimit -l, or memlock in /etc/security/limits.conf), give the "
-                    "VM less memory, or run as root"));
+                    "VM less memory, its devices a pool of it (--annotation hull.dma-pool=64m), or "
+                    "run as root"));
 }
 
 }  // namespace hull::devices

@@ -136,6 +136,22 @@ uint64_t ReadMemory(JsonObject& document) {
   return bytes;
 }
 
+uint64_t ReadDmaPool(JsonObject& document, const VmConfig& config) {
+  constexpr std::string_view kName = "dma_pool_bytes";
+  if (!document.Has(kName)) return 0;
+  const uint64_t bytes = document.Integer(kName, {kMinDmaPoolBytes, kMaxDmaPoolBytes});
+  if (config.vfio.empty()) document.AddError(kName, "is for vfio devices, of which there are none");
+  if (bytes % kDmaPoolGranuleBytes != 0) {
+    document.AddError(kName,
+                      fmt::format("{} is not a multiple of {}", bytes, kDmaPoolGranuleBytes));
+  }
+  if (bytes > config.memory_bytes / 2) {
+    document.AddError(
+        kName, fmt::format("{} is more than half of the memory, {}", bytes, config.memory_bytes));
+  }
+  return bytes;
+}
+
 // Devices are told apart by id, in counters and messages: one name space for all of them.
 void CheckIdsAreUnique(const VmConfig& config, JsonErrors& errors) {
   std::set<std::string_view> seen;
@@ -187,9 +203,11 @@ Result<VmConfig> ParseVmConfig(std::string_view text) {
     control->Finish();
   }
   config.free_page_reporting = document.BoolOr("free_page_reporting", false);
-  if (config.free_page_reporting && !config.vfio.empty()) {
+  config.dma_pool_bytes = ReadDmaPool(document, config);
+  if (config.free_page_reporting && !config.vfio.empty() && config.dma_pool_bytes == 0) {
     errors.Add("free_page_reporting",
-               "cannot be with vfio devices, for which all memory is pinned");
+               "cannot be with vfio devices, for which all memory is pinned, unless they have "
+               "\"dma_pool_bytes\"");
   }
   document.Finish();
   CheckIdsAreUnique(config, errors);

@@ -24,6 +24,11 @@ inline constexpr uint64_t kMemoryGranuleBytes = 4096;
 inline constexpr size_t kMaxPmemDevices = 8;
 inline constexpr size_t kMaxBlockDevices = 8;
 inline constexpr size_t kMaxVfioDevices = 16;
+// Of the memory that devices reach, if not all. Linux hands it out in segments of 256 KiB, and
+// keeps 24 bytes for each 2 KiB in one piece of at most 4 MiB.
+inline constexpr uint64_t kMinDmaPoolBytes = 2ULL << 20U;
+inline constexpr uint64_t kMaxDmaPoolBytes = 256ULL << 20U;
+inline constexpr uint64_t kDmaPoolGranuleBytes = 1ULL << 20U;
 inline constexpr size_t kMaxPartitions = 255;
 inline constexpr size_t kMaxPathBytes = 4095;
 // sockaddr_un has room for 107 characters; a vsock's sockets add "_" and a port of up to ten
@@ -117,7 +122,11 @@ struct VmConfig {
   std::vector<PmemConfig> pmem;
   std::vector<BlockConfig> block;
   std::vector<VfioConfig> vfio;
-  // What the guest frees goes back to the host (virtio-balloon). Not together with `vfio`.
+  // Devices of `vfio` reach so much of the guest's memory, through which it then copies what is for
+  // them; 0: they reach all of it.
+  uint64_t dma_pool_bytes = 0;
+  // What the guest frees goes back to the host (virtio-balloon). With `vfio` only if there is a
+  // pool for it.
   bool free_page_reporting = false;
   std::optional<VsockConfig> vsock;
   ConsoleConfig console;

@@ -35,6 +35,11 @@ std::string Document(const std::string& more) {
   return std::string("{") + kMinimal + (more.empty() ? "" : ",") + more + "}";
 }
 
+std::string WithDevice(uint64_t dma_pool_bytes) {
+  return Document(fmt::format(
+      R"("vfio":[{{"id":"a","device":"0000:01:00.0"}}],"dma_pool_bytes":{})", dma_pool_bytes));
+}
+
 TEST(VmConfigTest, WrittenConfigurationIsReadBackTheSame) {
   const VmConfig config = FullConfig();
   const auto read = ParseVmConfig(WriteVmConfig(config));
@@ -81,6 +86,16 @@ TEST(VmConfigTest, FreePageReportingIsReadBackAndExcludesVfio) {
   EXPECT_TRUE(read->free_page_reporting);
   EXPECT_EQ(ParseVmConfig(WriteVmConfig(*read)).value(), *read);
   EXPECT_FALSE(ParseVmConfig(Document(""))->free_page_reporting);
+}
+
+TEST(VmConfigTest, DmaPoolIsReadBackAndLetsPagesBeReported) {
+  const auto read = ParseVmConfig(
+      Document(R"("vfio":[{"id":"a","device":"0000:01:00.0"}],"dma_pool_bytes":67108864,)"
+               R"("free_page_reporting":true)"));
+  ASSERT_TRUE(read.has_value()) << read.error().ToString();
+  EXPECT_EQ(read->dma_pool_bytes, 64ULL << 20U);
+  EXPECT_EQ(ParseVmConfig(WriteVmConfig(*read)).value(), *read);
+  EXPECT_EQ(ParseVmConfig(Document(""))->dma_pool_bytes, 0U);
 }
 
 TEST(VmConfigTest, ExampleOfTheArchitecturePageIsValid) {
@@ -165,6 +180,12 @@ TEST(VmConfigTest, BadTopLevelFieldsAreRefusedByPath) {
       {Document(R"("free_page_reporting":1)"), "free_page_reporting: should be true or false"},
       {Document(R"("free_page_reporting":true,"vfio":[{"id":"a","device":"0000:01:00.0"}])"),
        "free_page_reporting: cannot be with vfio devices"},
+      {Document(R"("dma_pool_bytes":16777216)"), "dma_pool_bytes: is for vfio devices"},
+      {WithDevice(1048576), "dma_pool_bytes: 1048576 is not a whole number from 2097152"},
+      {WithDevice(0), "dma_pool_bytes: 0 is not a whole number from 2097152"},
+      {WithDevice(268435456 + 1048576), "dma_pool_bytes: 269484032 is not a whole number from"},
+      {WithDevice(16777216 + 4096), "dma_pool_bytes: 16781312 is not a multiple of 1048576"},
+      {WithDevice(68157440), "dma_pool_bytes: 68157440 is more than half of the memory, 134217728"},
       {Document(R"("console":{"early":1})"), "console.early: should be true or false"},
       {Document(R"("console":{"log":""})"), "console.log: is empty"},
       {std::string(kMaxConfigBytes + 1, ' '), "bytes are more than the"},

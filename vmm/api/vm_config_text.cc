@@ -68,6 +68,7 @@ std::string WriteVmConfig(const VmConfig& config) {
       {"memory_bytes", config.memory_bytes},
       {"kernel", {{"path", config.kernel.path}, {"command_line", config.kernel.command_line}}}};
   AddDevices(config, document);
+  if (config.dma_pool_bytes != 0) document["dma_pool_bytes"] = config.dma_pool_bytes;
   if (config.free_page_reporting) document["free_page_reporting"] = true;
   boost::json::object console;
   if (!config.console.log.empty()) console["log"] = config.console.log;

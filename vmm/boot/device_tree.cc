@@ -9,6 +9,7 @@ namespace {
 
 constexpr uint32_t kIoApicPhandle = 1;
 constexpr uint32_t kPowerPhandle = 2;
+constexpr uint32_t kDmaPoolPhandle = 3;
 constexpr uint64_t kApicPageBytes = 0x1000;
 
 // The second cell of an interrupt, an index into a table of Linux's (of_ioapic_type): edge, rising.
@@ -76,7 +77,22 @@ void AppendPciRange(std::vector<uint32_t>& cells, uint32_t space, const GuestRan
                              high(range.size_bytes()), low(range.size_bytes())});
 }
 
+// Device Tree Specification 0.4, 3.5; the kind of region is Linux's.
+void AddDmaPool(FdtWriter& fdt, const GuestRange& pool) {
+  fdt.BeginNode("reserved-memory");
+  fdt.Cells("#address-cells", {2});
+  fdt.Cells("#size-cells", {2});
+  fdt.Flag("ranges");
+  fdt.BeginNode(NodeName("dma-pool", pool.start()));
+  fdt.Text("compatible", "restricted-dma-pool");
+  fdt.Reg(pool.start().value(), pool.size_bytes());
+  fdt.Cells("phandle", {kDmaPoolPhandle});
+  fdt.EndNode();
+  fdt.EndNode();
+}
+
 void AddPci(FdtWriter& fdt, const DeviceTreePci& pci) {
+  if (!pci.dma_pool.empty()) AddDmaPool(fdt, pci.dma_pool);
   fdt.BeginNode("pci");
   fdt.Text("compatible", "pci");
   fdt.Text("device_type", "pci");
@@ -96,6 +112,7 @@ void AddPci(FdtWriter& fdt, const DeviceTreePci& pci) {
   }
   fdt.Cells("interrupt-map-mask", {kPciSlotMask, 0, 0, kPciPinMask});
   fdt.Cells("interrupt-map", map);
+  if (!pci.dma_pool.empty()) fdt.Cells("memory-region", {kDmaPoolPhandle});
   fdt.EndNode();
 }
 

@@ -48,6 +48,9 @@ struct DeviceTreePci {
   GuestRange low_memory;
   GuestRange high_memory;  // may be empty
   std::vector<Line> lines;
+  // What of the guest's memory its devices reach; empty: all. (Linux with
+  // kernel-config/patches/0007 keeps it for them.)
+  GuestRange dma_pool;
 };
 
 struct DeviceTreeConfig {

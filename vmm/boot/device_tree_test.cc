@@ -125,11 +125,12 @@ TEST(FdtWriterTest, OutgrownTreeIsAnError) {
 TEST(DeviceTreeTest, PciBusIsThereOnlyWhenAskedForAndMapsItsLines) {
   EXPECT_LT(Tree(MakeDeviceTree(Config()).value()).Node("/pci"), 0);
   DeviceTreeConfig config = Config();
-  config.pci = DeviceTreePci{
-      .ports = *GuestRange::Make(GuestAddress(0x1000), 0xf000),
-      .low_memory = *GuestRange::Make(GuestAddress(0xd040'0000), 0x2e80'0000),
-      .high_memory = *GuestRange::Make(GuestAddress(0x1'4000'0000), 0x8'0000'0000),
-      .lines = {{.slot = 1, .interrupt_line = 20}, {.slot = 3, .interrupt_line = 15}}};
+  config.pci =
+      DeviceTreePci{.ports = *GuestRange::Make(GuestAddress(0x1000), 0xf000),
+                    .low_memory = *GuestRange::Make(GuestAddress(0xd040'0000), 0x2e80'0000),
+                    .high_memory = *GuestRange::Make(GuestAddress(0x1'4000'0000), 0x8'0000'0000),
+                    .lines = {{.slot = 1, .interrupt_line = 20}, {.slot = 3, .interrupt_line = 15}},
+                    .dma_pool = {}};
   const Tree tree(MakeDeviceTree(config).value());
   // What Linux looks for (arch/x86/kernel/devicetree.c, pcibios_get_phb_of_node).
   EXPECT_EQ(tree.Text("/pci", "device_type"), "pci");
@@ -139,6 +140,29 @@ TEST(DeviceTreeTest, PciBusIsThereOnlyWhenAskedForAndMapsItsLines) {
   EXPECT_EQ(tree.Cells("/pci", "interrupt-map"),
             (Cells{1 << 11, 0, 0, 1, controller, 20, 1, 3 << 11, 0, 0, 1, controller, 15, 1}));
   EXPECT_EQ(tree.Cells("/pci", "ranges").size(), 21U);
+  EXPECT_FALSE(tree.Has("/pci", "memory-region")) << "devices reach all memory";
+  EXPECT_LT(tree.Node("/reserved-memory"), 0);
+}
+
+TEST(DeviceTreeTest, DmaPoolIsReservedMemoryThatTheBusPointsAt) {
+  DeviceTreeConfig config = Config();
+  config.pci = DeviceTreePci{.ports = *GuestRange::Make(GuestAddress(0x1000), 0xf000),
+                             .low_memory = *GuestRange::Make(GuestAddress(0xd040'0000), 0x1000),
+                             .high_memory = {},
+                             .lines = {},
+                             .dma_pool = *GuestRange::Make(GuestAddress(0x2a0'0000), 0x100'0000)};
+  const Tree tree(MakeDeviceTree(config).value());
+  ASSERT_EQ(fdt_check_full(tree.data(), fdt_totalsize(tree.data())), 0);
+  // Linux takes reserved memory only with the root's cells and with ranges.
+  EXPECT_EQ(tree.Cells("/reserved-memory", "#address-cells"), tree.Cells("/", "#address-cells"));
+  EXPECT_EQ(tree.Cells("/reserved-memory", "#size-cells"), tree.Cells("/", "#size-cells"));
+  EXPECT_TRUE(tree.Has("/reserved-memory", "ranges"));
+  const char* const pool = "/reserved-memory/dma-pool@2a00000";
+  EXPECT_EQ(tree.Text(pool, "compatible"), "restricted-dma-pool");
+  EXPECT_EQ(tree.Cells(pool, "reg"), (Cells{0, 0x2a0'0000, 0, 0x100'0000}));
+  EXPECT_EQ(tree.Cells("/pci", "memory-region"), tree.Cells(pool, "phandle"));
+  EXPECT_NE(tree.Cells(pool, "phandle"), tree.Cells("/power@d0100000", "phandle"));
+  EXPECT_NE(tree.Cells(pool, "phandle"), tree.Cells("/ioapic@fec00000", "phandle"));
 }
 
 }  // namespace

@@ -79,14 +79,22 @@ class MachineBuilder {
     kernel_entry_ = kernel.entry();
     kernel_segments_ = kernel.segments();
     AdvisePages();
+    if (config_.dma_pool_bytes != 0) {
+      HULL_ASSIGN(const GuestRange pool,
+                  x86::PlaceDmaPool(ranges_.front(), kernel.end(), config_.dma_pool_bytes));
+      machine_->passthrough_->LimitTo(pool);
+      // Pinning costs by the page, and so does a device's first use of an address.
+      machine_->memory_.Advise(pool, GuestMemory::Hint::kHugePages);
+    }
     // Pinned memory is the VM's own, a page of a file that it maps becomes a copy, one by one.
-    return kernel.Load(machine_->memory_, machine_->passthrough_
-                                              ? ElfKernel::ReadOnlySegments::kCopied
-                                              : ElfKernel::ReadOnlySegments::kMapped);
+    return kernel.Load(machine_->memory_, pins_all_memory() ? ElfKernel::ReadOnlySegments::kCopied
+                                                            : ElfKernel::ReadOnlySegments::kMapped);
   }
 
+  bool pins_all_memory() const { return !config_.vfio.empty() && config_.dma_pool_bytes == 0; }
+
   void AdvisePages() {
-    if (machine_->passthrough_) {
+    if (pins_all_memory()) {
       // All of it will be pinned, so there is nothing to save, and much to do for each page.
       for (const GuestRange& range : ranges_) {
         machine_->memory_.Advise(range, GuestMemory::Hint::kHugePages);
@@ -238,7 +246,7 @@ class MachineBuilder {
            return line;
          }}));
     tree_.pci = m.passthrough_->tree();
-    return PassthroughDevices::CheckRoom(m.memory_);
+    return m.passthrough_->CheckRoom(m.memory_);
   }
 
   Status WriteBootData() {

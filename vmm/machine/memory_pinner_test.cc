@@ -54,6 +54,15 @@ class MemoryPinnerTest : public testing::Test {
   std::future<Status> ended_ = end_.get_future();
 };
 
+TEST_F(MemoryPinnerTest, APoolIsOnePieceAndNothingAroundItIsTouched) {
+  const GuestRange pool = Range(42 * kMiB, 16 * kMiB);
+  MemoryPinner pinner({pool}, MemoryPinner::ThreadsFor(pool.size_bytes()), Steps(), Events());
+  pinner.Start();
+  ASSERT_TRUE(Ended());
+  EXPECT_EQ(populated_, std::vector{pool});
+  EXPECT_EQ(pinned_, std::vector{pool});
+}
+
 TEST_F(MemoryPinnerTest, AllOfItIsPinnedInOrderAfterItWasPopulated) {
   for (const size_t threads : {1U, 2U, 7U}) {
     SCOPED_TRACE(threads);

@@ -164,16 +164,28 @@ Status PassthroughDevices::WatchEvents(Member& member, const Surroundings& surro
   return watch(member.function->request_fd(), "is wanted back by the host");
 }
 
-Status PassthroughDevices::CheckRoom(const GuestMemory& memory) {
+void PassthroughDevices::LimitTo(const GuestRange& pool) {
+  tree_.dma_pool = pool;
+}
+
+// What is in `tree_` the guest has been told, too.
+std::vector<HostMappings::Mapping> PassthroughDevices::Reachable(const GuestMemory& memory) const {
+  if (tree_.dma_pool.empty()) return HostMappings::Of(memory);
+  const auto pool = HostMappings::Of(memory, tree_.dma_pool);
+  HULL_CHECK(pool.has_value());
+  return {*pool};
+}
+
+Status PassthroughDevices::CheckRoom(const GuestMemory& memory) const {
   uint64_t total_bytes = 0;
-  for (const HostMappings::Mapping& mapping : HostMappings::Of(memory)) {
+  for (const HostMappings::Mapping& mapping : Reachable(memory)) {
     total_bytes += mapping.range.size_bytes();
   }
   return PinningRoom::OfThisProcess().Check(total_bytes);
 }
 
 void PassthroughDevices::StartPinning(const GuestMemory& memory, MemoryPinner::Events events) {
-  const std::vector<HostMappings::Mapping> mappings = HostMappings::Of(memory);
+  const std::vector<HostMappings::Mapping> mappings = Reachable(memory);
   std::vector<GuestRange> ranges;
   uint64_t total_bytes = 0;
   for (const HostMappings::Mapping& mapping : mappings) {

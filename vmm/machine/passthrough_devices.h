@@ -53,9 +53,11 @@ class PassthroughDevices {
   // Decides where their regions are.
   Status Place(const pci::Windows& windows);
   Status Connect(const Surroundings& surroundings);
-  // Whether all of the guest's memory can be pinned, as far as can be told.
-  static Status CheckRoom(const GuestMemory& memory);
-  // Pins all of it, on threads of its own, and lets the devices reach it at its own addresses.
+  // The devices are to reach `pool` and not all memory. Before what follows.
+  void LimitTo(const GuestRange& pool);
+  // Whether what they reach of the guest's memory can be pinned, as far as can be told.
+  Status CheckRoom(const GuestMemory& memory) const;
+  // Pins that, on threads of its own, and lets the devices reach it at its own addresses.
   // `events` come from there, and none after Stop. `memory` outlives this. Called once.
   void StartPinning(const GuestMemory& memory, MemoryPinner::Events events);
   // After Place and Connect.
@@ -78,6 +80,7 @@ class PassthroughDevices {
 
   explicit PassthroughDevices(BusDevice& reset_port) : config_ports_(reset_port) {}
 
+  std::vector<HostMappings::Mapping> Reachable(const GuestMemory& memory) const;
   Status Pin(const std::vector<HostMappings::Mapping>& mappings, const GuestRange& range);
   Status OpenOne(const api::VfioConfig& config);
   Status ConnectOne(Member& member, uint32_t slot, const Surroundings& surroundings);

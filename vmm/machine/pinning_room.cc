@@ -64,15 +64,18 @@ Status PinningRoom::Check(uint64_t needed_bytes) const {
                           "{} are to be pinned for its devices, and this process may lock {} "
                           "(RLIMIT_MEMLOCK)",
                           Mib(needed_bytes), Mib(*lockable_bytes))
-                    .WithHint("raise the limit (ulimit -l, LimitMEMLOCK= of a systemd unit), or "
-                              "give the VM less memory"));
+                    .WithHint("raise the limit (ulimit -l, LimitMEMLOCK= of a systemd unit), give "
+                              "the VM less memory, or its devices a pool of it (dma_pool_bytes, "
+                              "--annotation hull.dma-pool=SIZE)"));
   }
   if (available_bytes && *available_bytes < needed_bytes) {
-    return Fail(MakeError(ErrorCode::kExhausted,
-                          "{} are to be pinned for its devices, and the host has {} available",
-                          Mib(needed_bytes), Mib(*available_bytes))
-                    .WithHint("give the VM less memory, or free some on the host: memory of a VM "
-                              "with devices is taken at once and cannot be swapped out"));
+    return Fail(
+        MakeError(ErrorCode::kExhausted,
+                  "{} are to be pinned for its devices, and the host has {} available",
+                  Mib(needed_bytes), Mib(*available_bytes))
+            .WithHint("give the VM less memory, or free some on the host: memory of a VM "
+                      "with devices is taken at once and cannot be swapped out, unless they "
+                      "have a pool of it (dma_pool_bytes, --annotation hull.dma-pool=SIZE)"));
   }
   return {};
 }

@@ -13,4 +13,16 @@ std::vector<HostMappings::Mapping> HostMappings::Of(const GuestMemory& memory) {
   return mappings;
 }
 
+std::optional<HostMappings::Mapping> HostMappings::Of(const GuestMemory& memory,
+                                                      const GuestRange& part) {
+  for (const Mapping& whole : Of(memory)) {
+    if (part.empty() || !whole.range.Contains(part)) continue;
+    return Mapping{
+        .range = part,
+        .host_address = whole.host_address + (part.start().value() - whole.range.start().value()),
+        .read_only = whole.read_only};
+  }
+  return std::nullopt;
+}
+
 }  // namespace hull

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "vmm/memory/guest_memory.h"
@@ -19,6 +20,8 @@ class HostMappings {
 
   // One for each region, by guest address. Valid as long as `memory` lives.
   static std::vector<Mapping> Of(const GuestMemory& memory);
+  // Of `part` alone; nullopt when no region has all of it.
+  static std::optional<Mapping> Of(const GuestMemory& memory, const GuestRange& part);
 };
 
 }  // namespace hull

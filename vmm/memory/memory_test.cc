@@ -168,6 +168,16 @@ TEST_F(GuestMemoryTest, SizesAndMappingsTellTheRegionsInOrder) {
   EXPECT_TRUE(mappings[2].read_only);
 }
 
+TEST_F(GuestMemoryTest, MappingOfAPartLiesWhollyInOneRegion) {
+  const auto whole = HostMappings::Of(memory_)[1];
+  const auto part = HostMappings::Of(memory_, Range(0x101000, kPage));
+  ASSERT_TRUE(part.has_value());
+  EXPECT_EQ(part->range, Range(0x101000, kPage));
+  EXPECT_EQ(part->host_address, whole.host_address + kPage);
+  EXPECT_FALSE(HostMappings::Of(memory_, Range(0x101000, 2 * kPage)).has_value());
+  EXPECT_FALSE(HostMappings::Of(memory_, Range(0x101000, 0)).has_value());
+}
+
 TEST(GuestMemoryMappingTest, LargeRegionIsAlignedForHugePages) {
   GuestMemory memory;
   ASSERT_TRUE(memory.AddRegion(Range(0x301000, 0x800000), GuestAccess::kReadWrite));

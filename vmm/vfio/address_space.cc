@@ -32,8 +32,11 @@ Error CannotPin(int error_number, const GuestRange& range) {
       fmt::format("pin {} MiB at {:#x}", range.size_bytes() >> 20U, range.start().value()));
   if (error_number != ENOMEM) return error;
   return std::move(error).WithHint(
-      "all of a VM's memory is pinned when it has a device: raise the locked-memory limit (ulimit "
-      "-l, LimitMEMLOCK=) above it, free memory on the host, or give the VM less");
+      "all of a VM's memory is pinned when it has a device, or its pool for DMA if it has one: "
+      "raise "
+      "the locked-memory limit (ulimit -l, LimitMEMLOCK=) above it, free memory on the host, or "
+      "give "
+      "the VM less");
 }
 
 Result<std::unique_ptr<AddressSpace>> AddressSpace::Create(Host& host, const std::string& address) {

@@ -72,8 +72,32 @@ TEST_F(HullDevicesTest, WithoutDevicesNothingIsDifferent) {
       On("$HULL $RUN --gpus 0 test sh -c 'cat $FAKE_RUN/created $FAKE_RUN/vm.json'");
   EXPECT_THAT(ended.out,
               AllOf(HasSubstr("layer /dev/pmem1\n"), HasSubstr("\"free_page_reporting\":true"),
-                    Not(HasSubstr("device ")), Not(HasSubstr("vfio"))))
+                    Not(HasSubstr("device ")), Not(HasSubstr("vfio")), Not(HasSubstr("haltpoll"))))
       << ended.err;
+}
+
+TEST_F(HullDevicesTest, WithAPoolTheRestOfTheMachineIsAsWithoutDevices) {
+  const Ended ended =
+      On("$HULL $RUN --device 01:00.0 --annotation hull.dma-pool=16m test sh -c 'cat "
+         "$FAKE_RUN/created $FAKE_RUN/vm.json'; $HULL $RUN --device 01:00.0 test sh -c 'cat "
+         "$FAKE_RUN/vm.json'");
+  ASSERT_EQ(ended.exit_code, 0) << ended.err;
+  const size_t first = ended.out.find("{\"version\"");
+  const size_t second = ended.out.find("{\"version\"", first + 1);
+  EXPECT_THAT(ended.out.substr(0, first), HasSubstr("layer /dev/pmem1\n"));
+  const json::value with = json::parse(ended.out.substr(first, second - first));
+  const json::value without = json::parse(ended.out.substr(second));
+  constexpr int64_t kPool = 16 << 20;
+  EXPECT_EQ(with.at("dma_pool_bytes"), kPool);
+  EXPECT_EQ(with.at("free_page_reporting"), true);
+  // What the container was promised stays its own.
+  EXPECT_EQ(with.at("memory_bytes").as_int64(), without.at("memory_bytes").as_int64() + kPool);
+  EXPECT_EQ(without.as_object().count("dma_pool_bytes"), 0U);
+  EXPECT_EQ(without.as_object().count("free_page_reporting"), 0U);
+  for (const json::value& machine : {with, without}) {
+    EXPECT_THAT(machine.at("kernel").at("command_line").as_string().c_str(),
+                HasSubstr("cpuidle_haltpoll.force=1"));
+  }
 }
 
 TEST_F(HullDevicesTest, TheKernelIsTheOneForDevices) {
@@ -115,6 +139,18 @@ TEST_F(HullDevicesTest, ACommonContainerHasNeither) {
       "$HULL inspect --format '{{json .HostConfig.Devices}} {{json .HostConfig.DeviceRequests}} "
       "{{json .Hull.Devices}} {{.Hull.MemoryPinned}} {{.Hull.FreePageReporting}}' c1; $HULL rm c1");
   EXPECT_EQ(ended.out, "[] null [] false true\nc1\n") << ended.err;
+}
+
+TEST_F(HullDevicesTest, InspectTellsHowMuchIsPinned) {
+  const Ended ended = On(
+      "for flags in '' '--device 01:00.0' '--device 01:00.0 --annotation hull.dma-pool=32m'; do\n"
+      "$HULL create --storage tmpfs --name c1 $flags test true > /dev/null\n"
+      "$HULL inspect --format '{{.Hull.MemoryPinned}} {{.Hull.MemoryPinnedBytes}} "
+      "{{.Hull.FreePageReporting}} {{.Hull.MemoryBytes}}' c1; $HULL rm c1 > /dev/null; done");
+  EXPECT_EQ(ended.out,
+            "false 0 true 268435456\ntrue 268435456 false 268435456\n"
+            "true 33554432 true 301989888\n")
+      << ended.err;
 }
 
 TEST_F(HullDevicesTest, ModulesAreForTheAgent) {

@@ -16,6 +16,8 @@ constexpr uint32_t kModernLines = 8;
 // machines; beyond 46 bits Linux has no direct map with four-level page tables.
 constexpr uint64_t kAddressEnd = 1ULL << 46U;
 
+constexpr uint64_t kDmaPoolAlignment = 2ULL << 20U;
+
 GuestRange RangeBetween(GuestAddress start, GuestAddress end) {
   const auto range = GuestRange::Make(start, end.value() - start.value());
   HULL_CHECK(range.has_value());
@@ -51,6 +53,19 @@ std::vector<GuestRange> UsableRanges(const std::vector<GuestRange>& memory) {
     }
   }
   return usable;
+}
+
+Result<GuestRange> PlaceDmaPool(const GuestRange& low_memory, GuestAddress kernel_end,
+                                uint64_t pool_bytes) {
+  const auto start = CheckedAlignUp<uint64_t>(kernel_end.value(), kDmaPoolAlignment);
+  const auto end = start ? CheckedAdd<uint64_t>(*start, pool_bytes) : std::nullopt;
+  if (!end || *end > low_memory.end().value()) {
+    return Fail(ErrorCode::kExhausted,
+                "{} bytes for devices do not fit behind the kernel, which ends at {:#x}, in {} "
+                "bytes of memory",
+                pool_bytes, kernel_end.value(), low_memory.size_bytes());
+  }
+  return RangeBetween(GuestAddress(*start), GuestAddress(*end));
 }
 
 DeviceMemoryAllocator::DeviceMemoryAllocator(GuestAddress memory_end)

@@ -57,6 +57,13 @@ std::vector<GuestRange> MemoryRanges(uint64_t memory_bytes);
 // The same as Linux is to use it, without the old PC addresses.
 std::vector<GuestRange> UsableRanges(const std::vector<GuestRange>& memory);
 
+// Where the memory is that devices reach, if not all: behind the kernel, which ends at
+// `kernel_end`, so that it is out of the way of what Linux allocates before it knows of it (from
+// the top), and within 32 bits. Aligned to 2 MiB. kExhausted when `low_memory`, the first of the
+// ranges, is too small.
+Result<GuestRange> PlaceDmaPool(const GuestRange& low_memory, GuestAddress kernel_end,
+                                uint64_t pool_bytes);
+
 // Hands out ranges for device memory above everything else.
 class DeviceMemoryAllocator {
  public:

@@ -35,6 +35,22 @@ TEST(LayoutTest, InterruptLinesAreDistinctInputsFrom5To23) {
   EXPECT_EQ(DeviceLine(0), 16U);
 }
 
+TEST(LayoutTest, DmaPoolLiesBehindTheKernelInMemoryBelowFourGibibytes) {
+  constexpr uint64_t kMib = 1ULL << 20U;
+  const GuestAddress kernel_end(40 * kMib + 1);
+  EXPECT_EQ(PlaceDmaPool(MemoryRanges(6 * kGiB)[0], kernel_end, 256 * kMib).value(),
+            Range(42 * kMib, 298 * kMib));
+  EXPECT_EQ(PlaceDmaPool(Range(0, 58 * kMib), kernel_end, 16 * kMib).value(),
+            Range(42 * kMib, 58 * kMib));
+  EXPECT_EQ(PlaceDmaPool(Range(0, 58 * kMib), GuestAddress(42 * kMib), 16 * kMib)->start().value(),
+            42 * kMib);
+  const auto small = PlaceDmaPool(Range(0, 57 * kMib), kernel_end, 16 * kMib);
+  ASSERT_FALSE(small.has_value());
+  EXPECT_EQ(small.error().code(), ErrorCode::kExhausted);
+  EXPECT_NE(small.error().ToString().find("do not fit behind the kernel"), std::string::npos);
+  EXPECT_FALSE(PlaceDmaPool(Range(0, 57 * kMib), kernel_end, UINT64_MAX).has_value());
+}
+
 TEST(LayoutTest, DeviceMemoryLiesAboveMemoryInWholeSections) {
   DeviceMemoryAllocator small(GuestAddress(128U << 20U));
   EXPECT_EQ(small.Allocate(1).value(), Range(4 * kGiB, 4 * kGiB + kDeviceMemoryAlignment));

@@ -7,7 +7,9 @@
 // the specification says.
 //
 // A guest can hurt only itself: what it names is its own memory, and at worst loses its content.
-// Not in a VM with passed-through devices: a page that a device may write to has to stay.
+// Not in a VM whose devices reach all of its memory: a page that a device may write to has to stay.
+// Where they have a pool, a guest that reports that takes it from itself: its device goes on with
+// the pages that are pinned, which are nobody else's before it is stopped.
 #pragma once
 
 #include <cstdint>
