@@ -1,8 +1,8 @@
 // PID 1 of a guest of tests/bench/passthrough: reads pages of 4 KiB at random places of an NVMe
 // disk, with as many requests at once as it is told, and ends the machine. Words of the kernel's
-// command line: reads=N depth=N restart (a machine that cannot be switched off). Before the reads
-// that count, and behind them, it executes CPUID with a leaf that nobody else asks for: an exit
-// that the host's trace shows.
+// command line: reads=N depth=N; idle=SECONDS: does nothing for so long; restart (a machine that
+// cannot be switched off). Before what counts, and behind it, it executes CPUID with a leaf that
+// nobody else asks for: an exit that the host's trace shows. It says what idle CPUs do.
 #include <cpuid.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
@@ -101,11 +101,20 @@ bool ReadAll(int fd, uint64_t reads, size_t depth) {
 int main() {
   ::mount("proc", "/proc", "proc", 0, nullptr);
   ::mount("dev", "/dev", "devtmpfs", 0, nullptr);
+  ::mount("sysfs", "/sys", "sysfs", 0, nullptr);
   std::string line;
   std::getline(std::ifstream("/proc/cmdline"), line);
   line = " " + line;
   const uint64_t reads = Word(line, "reads", 0);
+  std::string idle_driver;
+  std::getline(std::ifstream("/sys/devices/system/cpu/cpuidle/current_driver"), idle_driver);
+  std::cout << "idle driver " << idle_driver << "\n";
   bool ok = true;
+  if (const uint64_t seconds = Word(line, "idle", 0); seconds != 0) {
+    Mark(kBeginMark);
+    ::sleep(static_cast<unsigned>(seconds));
+    Mark(kEndMark);
+  }
   if (reads != 0) {
     const int fd = OpenDisk();
     const auto depth = static_cast<size_t>(Word(line, "depth", 1));

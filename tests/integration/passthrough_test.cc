@@ -49,7 +49,24 @@ irq=$(grep -ls nvme0q1 /sys/kernel/irq/*/actions); cat ${irq%actions}chip_name
 [ $(cut -d, -f1 ${irq%actions}per_cpu_count) -gt 64 ]
 )sh";
 
-TEST_F(PassthroughTest, ADiskIsPartitionedFilledAndVerifiedAndThenTheHostsWithItsData) {
+// All that devices reach of their machine's memory.
+const std::vector<std::string> kPool = {"--annotation", "hull.dma-pool=16m"};
+
+class DiskTest : public PassthroughTest {
+ protected:
+  // In a container of `flags`.
+  static void UseDisk(const std::vector<std::string>& flags);
+};
+
+TEST_F(DiskTest, IsPartitionedFilledAndVerifiedAndThenTheHostsWithItsData) {
+  UseDisk({});
+}
+
+TEST_F(DiskTest, DoesTheSameThroughAPoolOfItsMachinesMemory) {
+  UseDisk(kPool);
+}
+
+void DiskTest::UseDisk(const std::vector<std::string>& flags) {
   const std::string disk = Disk("data");
   const std::string node = "for i in $(seq 100); do n=$(ls -d /sys/bus/pci/devices/" + disk +
                            "/nvme/nvme*/nvme*n1 2> /dev/null | head -1); n=/dev/${n##*/}; "
@@ -58,8 +75,10 @@ TEST_F(PassthroughTest, ADiskIsPartitionedFilledAndVerifiedAndThenTheHostsWithIt
        "dd if=/dev/zero of=$n bs=1M count=1 oflag=direct status=none; "
        "echo 'from the host' | dd of=$n conv=fsync status=none");
   Bind({disk});
-  const Ended ended =
-      Run({disk}, {"--cap-add", "SYS_ADMIN", "-m", "128m", kToolsImage, "sh", "-c", kUseDisk});
+  std::vector<std::string> words = flags;
+  words.insert(words.end(), {"--cap-add", "SYS_ADMIN", "-m", "128m", kToolsImage, "sh", "-c"});
+  words.emplace_back(kUseDisk);
+  const Ended ended = Run({disk}, words);
   ASSERT_EQ(ended.exit_code, 0) << ended;
   const std::string sums = ended.out.substr(0, ended.out.rfind('\n', ended.out.size() - 2) + 1);
   EXPECT_NE(ended.out.substr(sums.size()).find("MSI"), std::string::npos) << ended;
@@ -142,6 +161,29 @@ hull exec beside touch /dev/shm/stop; hull wait beside; hull logs beside)sh");
   EXPECT_FALSE(Contains(ended, "\nevents 0\n")) << ended;
 }
 
+// What is not the pool's is as in a machine without devices.
+TEST_F(PassthroughTest, WithAPoolMemoryIsTakenAndGivenBackAsWithoutADevice) {
+  const std::string edu = Edu();
+  Bind({edu});
+  const Ended ended = Script({edu}, R"sh(
+hull run -d --name pool -m 256m --shm-size 200m --annotation hull.dma-pool=16m $flags sample/busybox \
+  sh -c 'until [ -e /go ]; do sleep 0.1; done; head -c 150000000 /dev/zero > /dev/shm/much
+         echo taken; until [ ! -e /go ]; do sleep 0.1; done; rm /dev/shm/much; sleep 1000' > /dev/null
+vmm=$(hull inspect -f '{{.Hull.VmmPid}}' pool)
+resident() { awk '/^VmRSS/ {print $2}' /proc/$vmm/status; }
+hull inspect -f '{{.Hull.MemoryPinnedBytes}} {{.Hull.FreePageReporting}}' pool
+awk '/^VmLck/ {print $2}' /proc/$vmm/status
+before=$(resident)
+hull exec pool touch /go; wait_log pool taken
+taken=$(resident)
+hull exec pool rm /go
+for i in $(seq 100); do after=$(resident); ((after < taken - 120000)) && break; sleep 0.2; done
+echo $((taken - before > 140000)) $((taken - after > 120000))
+echo "resident: $before $taken $after" >&2)sh",
+                             {.limit = std::chrono::seconds(90)});
+  EXPECT_EQ(ended.out, "16777216 true\n16384\n1 1\n") << ended;
+}
+
 // --- Network cards -------------------------------------------------------------------------------
 
 constexpr char kCable[] = R"sh(set -e
@@ -153,7 +195,7 @@ ip link set $staying netns cable
 inside() { ip netns exec cable "$@"; }
 inside ip addr add 10.7.0.2/24 dev $staying; inside ip link set $staying up
 inside busybox httpd -f -p 10.7.0.2:80 -h . & server=$!
-hull run -d --name cable -m 128m --cap-add NET_ADMIN $flags sample/disk-tools sh -c '
+hull run -d --name cable -m 128m --cap-add NET_ADMIN $flags $more sample/disk-tools sh -c '
 set -e
 name=$(ls -d /sys/class/net/*/device); name=${name%/device}; name=${name##*/}
 echo $name $(cat /sys/class/net/$name/address)
@@ -170,13 +212,27 @@ hull logs cable | grep -v everything
 sha256sum < down; inside busybox wget -q -O - http://10.7.0.1/up | sha256sum
 )sh";
 
-TEST_F(PassthroughTest, ANetworkCardCarriesTrafficToAnotherNamespaceBothWays) {
+class CardTest : public PassthroughTest {
+ protected:
+  // In a container of the words `flags`.
+  static void UseCard(const std::string& flags);
+};
+
+TEST_F(CardTest, CarriesTrafficToAnotherNamespaceBothWays) {
+  UseCard("");
+}
+
+TEST_F(CardTest, DoesTheSameThroughAPoolOfItsMachinesMemory) {
+  UseCard(kPool[0] + " " + kPool[1]);
+}
+
+void CardTest::UseCard(const std::string& flags) {
   const std::string card = Card(kPassedMac);
   const std::string staying = Card(kStayingMac);
   Bind({card});
-  const Ended ended =
-      Script({card}, kCable,
-             {.limit = std::chrono::seconds(90), .environment = {"staying_device=" + staying}});
+  const Ended ended = Script({card}, kCable,
+                             {.limit = std::chrono::seconds(90),
+                              .environment = {"staying_device=" + staying, "more=" + flags}});
   ASSERT_EQ(ended.exit_code, 0) << ended;
   std::vector<std::string> lines;
   for (size_t at = 0; at < ended.out.size();) {

@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <sstream>
 #include <string>
 
 #include "tests/integration/guest_device.h"
@@ -100,6 +101,24 @@ void TryEdu(const std::string& address) {
   Say("edu beyond", nothing);
 }
 
+// The device has a pool, which this program's memory is not in.
+void TryEduOutsideThePool(const std::string& address) {
+  const Edu edu(address);
+  if (!edu.valid()) return Say("edu", false, "cannot be opened");
+  auto* const page =
+      static_cast<uint8_t*>(::mmap(nullptr, kPage, PROT_READ | PROT_WRITE,
+                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE | MAP_LOCKED, -1, 0));
+  std::memset(page, 0x5a, kPage);
+  const uint64_t physical = PhysicalAddress(page);
+  // Its buffer has zeroes.
+  bool untouched = physical != 0 && edu.Dma(Edu::kBuffer, physical, Edu::kBufferBytes, true);
+  edu.Dma(physical, Edu::kBuffer, Edu::kBufferBytes, false);
+  for (size_t i = 0; i < kPage && untouched; ++i) untouched = page[i] == 0x5a;
+  std::ostringstream text;
+  text << std::hex << "0x" << physical;
+  Say("edu outside", untouched, text.str());
+}
+
 // The device writes into memory until the machine ends.
 void WriteForEver(const std::string& address) {
   const Edu edu(address);
@@ -146,6 +165,7 @@ int GuestMain() {
   ::mount("dev", "/dev", "devtmpfs", 0, nullptr);
   const std::filesystem::path devices = "/sys/bus/pci/devices";
   const bool writes_for_ever = ReadText("/proc/cmdline").find("dma-for-ever") != std::string::npos;
+  const bool has_pool = ReadText("/proc/cmdline").find("outside-pool") != std::string::npos;
   if (std::filesystem::exists(devices)) {
     for (const auto& entry : std::filesystem::directory_iterator(devices)) {
       const std::string id = ReadText(entry.path() / "vendor") + ReadText(entry.path() / "device");
@@ -153,7 +173,9 @@ int GuestMain() {
       Say("device " + entry.path().filename().string(), true, id + " " + kind);
       if (writes_for_ever && id == "0x12340x11e8") WriteForEver(entry.path().filename());
       if (kind == "0x010802") TryNvme();
-      if (id == "0x12340x11e8") TryEdu(entry.path().filename());
+      if (id == "0x12340x11e8") {
+        (has_pool ? TryEduOutsideThePool : TryEdu)(entry.path().filename());
+      }
       if (id == "0x1af40x1110") TryMemory(entry.path().filename());
     }
   } else {

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,9 @@ constexpr const char kMemory[] = "0x1af4 0x1110";
 
 // Linux, drivers/iommu/intel/dmar.c: dmar_fault (DEFAULT_RATELIMIT_INTERVAL).
 constexpr unsigned kFaultLogIntervalSeconds = 5;
+
+constexpr uint64_t kMib = 1ULL << 20U;
+constexpr uint64_t kSmallestPool = 2 * kMib;
 
 std::string FirstLine(const std::string& path) {
   std::string line;
@@ -82,6 +86,7 @@ class VfioTest : public testing::Test {
     uint32_t cpus = 1;
     uint64_t memory_bytes = 128ULL << 20U;
     std::string prefix = {};  // of the command
+    uint64_t dma_pool_bytes = 0;
   };
 
   Ended Run(const std::vector<std::string>& devices) { return Run(devices, Machine{}); }
@@ -98,6 +103,9 @@ class VfioTest : public testing::Test {
         << "ro rootwait=5 init=/init tsc=reliable noreplace-smp " << machine.words << "\"},"
         << R"("pmem":[{"id":"root","path":"root.erofs"}],)"
         << (list.empty() ? "" : R"("vfio":[)" + list + "],")
+        << (machine.dma_pool_bytes == 0
+                ? ""
+                : R"("dma_pool_bytes":)" + std::to_string(machine.dma_pool_bytes) + ",")
         << R"("console":{"log":"console.log"},"control":{"path":"control"}})";
     return Shell("cd " + directory_ + "; rm -f console.log; " + machine.prefix +
                      " hull-vmm --config vm.json --status-fd 3 3> status & vmm=$!\n" +
@@ -115,6 +123,12 @@ class VfioTest : public testing::Test {
       ::usleep(100'000);
     }
     return false;
+  }
+  // Linux prints ten lines of its IOMMU's faults in five seconds, and a fault is up to three of
+  // them: those of an earlier test must not be counted against those of this one.
+  static void ForgetFaults() {
+    if (HasIntelIommu()) ::sleep(kFaultLogIntervalSeconds + 1);
+    Shell("dmesg --clear");
   }
   static bool HasIntelIommu() { return std::filesystem::exists("/sys/class/iommu/dmar0"); }
 
@@ -168,14 +182,69 @@ TEST_F(VfioTest, EduCalculatesInterruptsAndMovesMemoryBothWays) {
   }
 }
 
+TEST_F(VfioTest, NvmeWithAPoolWorksAndNothingButThePoolIsPinned) {
+  const auto disks = Find(kNvme);
+  ASSERT_FALSE(disks.empty()) << "the lab has no NVMe disk";
+  Bind(disks[0]);
+  for (const uint64_t pool_bytes : {kSmallestPool, 16 * kMib, 256 * kMib}) {
+    SCOPED_TRACE(pool_bytes);
+    const Ended ended = Run(
+        {disks[0]},
+        {.words = "linger",
+         .shell = "for i in $(seq 300); do grep -q 'RESULT end' console.log && break; sleep 0.1; "
+                  "done; grep -E 'VmLck|VmRSS' /proc/$vmm/status; kill $vmm",
+         .cpus = 2,
+         .memory_bytes = 1024 * kMib,
+         .dma_pool_bytes = pool_bytes});
+    EXPECT_EQ(ended.exit_code, 20) << ended;
+    for (const char* const part : {"read", "write", "interrupts 0", "interrupts 1"}) {
+      EXPECT_TRUE(Says(ended, std::string("RESULT nvme ") + part + " ok")) << part << ended;
+    }
+    std::istringstream out(ended.out.substr(ended.out.find("VmLck:")));
+    std::string name;
+    std::string unit;
+    uint64_t locked_kib = 0;
+    uint64_t resident_kib = 0;
+    out >> name >> locked_kib >> unit >> name >> resident_kib;
+    EXPECT_EQ(locked_kib, pool_bytes / 1024) << ended;
+    EXPECT_LT(resident_kib, pool_bytes / 1024 + 128 * 1024) << ended;
+  }
+}
+
+TEST_F(VfioTest, TransactionsOutsideThePoolAreFaultsOfTheIommu) {
+  const auto devices = Find(kEdu);
+  ASSERT_FALSE(devices.empty()) << "the lab has no edu";
+  Bind(devices[0]);
+  ForgetFaults();
+  const Ended ended = Run({devices[0]}, {.words = "outside-pool", .dma_pool_bytes = kSmallestPool});
+  EXPECT_EQ(ended.exit_code, 0) << ended;
+  // The guest's own memory, at that address, is as it was.
+  const std::string words = "RESULT edu outside ok ";
+  ASSERT_TRUE(Says(ended, words)) << ended;
+  std::string address;
+  std::istringstream(ended.out.substr(ended.out.find(words) + words.size())) >> address;
+  if (!HasIntelIommu()) return;
+  const std::string request =
+      "NO_PASID] Request device [" + devices[0].substr(5) + "] fault addr " + address + " ";
+  for (const char* const kind : {"[DMA Write ", "[DMA Read "}) {
+    EXPECT_TRUE(KernelSays(kind + request)) << kind << request << "\n" << KernelLog();
+  }
+}
+
+TEST_F(VfioTest, PoolThatDoesNotFitBehindTheKernelIsRefused) {
+  const auto devices = Find(kEdu);
+  ASSERT_FALSE(devices.empty()) << "the lab has no edu";
+  Bind(devices[0]);
+  const Ended ended = Run({devices[0]}, {.memory_bytes = 48 * kMib, .dma_pool_bytes = 24 * kMib});
+  EXPECT_EQ(ended.exit_code, 24) << ended;
+  EXPECT_TRUE(Says(ended, "do not fit behind the kernel")) << ended;
+}
+
 TEST_F(VfioTest, TransactionsBeyondTheGuestsMemoryAreFaultsOfTheIommu) {
   const auto devices = Find(kEdu);
   ASSERT_FALSE(devices.empty()) << "the lab has no edu";
   Bind(devices[0]);
-  // Linux prints ten lines of its IOMMU's faults in five seconds, and a fault is up to three of
-  // them: those of an earlier test must not be counted against these two.
-  if (HasIntelIommu()) ::sleep(kFaultLogIntervalSeconds + 1);
-  Shell("dmesg --clear");
+  ForgetFaults();
   const Ended ended = Run({devices[0]});
   EXPECT_EQ(ended.exit_code, 0) << ended;
   EXPECT_TRUE(Says(ended, "RESULT edu beyond ok")) << ended;
