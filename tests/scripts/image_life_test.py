@@ -520,6 +520,78 @@ class FidelityTest(ImageTest):
         self.hull("rmi", "s/links:1")
         self.assertEqual(os.listdir(self.root / "images/layers"), [])
 
+    def test_layers_come_together_as_umoci_unpacks_them(self):
+        filesystems = pathlib.Path("/proc/filesystems").read_text()
+        if "erofs" not in filesystems or "overlay" not in filesystems:
+            self.skipTest("this kernel has no EROFS, or no overlay")
+        directory, link = {"type": tarfile.DIRTYPE, "mode": 0o711}, {"type": tarfile.SYMTYPE, "mode": 0o644}
+        base = [("d", {**directory, "uid": 3}, b""), ("d/one", {}, b"1"), ("d/two", {}, b"2"), ("d/sub", directory, b""),
+                ("d/sub/deep", {}, b"3"), ("link", {**link, "linkname": "d"}, b""), ("top", {}, b"t")]
+        hard = lambda target: {"type": tarfile.LNKTYPE, "linkname": target}
+        layers = {
+            "whiteouts of nothing": [("d/.wh.none", {}, b""), ("new", directory, b""), ("new/.wh.x", {}, b""), ("new/y", {}, b"")],
+            "opaque and whiteouts": [("d", directory, b""), ("d/.wh..wh..opq", {}, b""), ("d/.wh.one", {}, b""), ("d/z", {}, b"")],
+            "opaque without an entry": [("d/z", {}, b"z"), ("d/.wh..wh..opq", {}, b"")],
+            "new with whiteouts in it": [(".wh.d", {}, b""), ("d", directory, b""), ("d/.wh.one", {}, b""), ("d/z", {}, b"")],
+            "through a link": [("link/new", {}, b"n"), ("link/.wh.one", {}, b""), ("link/sub/.wh.deep", {}, b"")],
+            "directory over a link": [("link", directory, b""), ("link/new", {}, b"n")],
+            "hard link through a link": [("h", hard("link/one"), b"")],
+            "whiteouts that are links": [(".wh.top", {}, b""), ("d/.wh.one", hard(".wh.top"), b"")],
+            "file and directory change": [("d", {}, b"file"), ("top", directory, b""), ("top/x", {}, b"x")],
+            "symbolic link over a directory": [("d", {**link, "linkname": "elsewhere"}, b"")],
+        }
+        layout = Layout(self.work / "layout")
+        for number, (what, entries) in enumerate(layers.items()):
+            with self.subTest(what):
+                layout.add(f"x{number}", [tar_of(base), tar_of(entries)])
+                bundle = self.work / f"bundle{number}"
+                subprocess.run(["umoci", "--log=error", "unpack", "--image", f"{layout.path}:x{number}", bundle],
+                               check=True, timeout=_DEADLINE)
+                self.hull("pull", "--name", f"s/x:{number}", f"oci:{layout.path}:x{number}")
+                image = json.loads(self.hull("image", "inspect", f"s/x:{number}").stdout)[0]
+                merged = self.work / f"merged{number}"
+                merged.mkdir()
+                files = image["GraphDriver"]["Data"]["LayerFiles"].split(":")
+                ours = self.describe_overlay(files, merged)
+                theirs = describe(bundle / "rootfs")
+                for seen in (ours, theirs):
+                    for path, entry in seen.items():
+                        # Inode numbers are each layer's own; umoci changes the time of a directory above others.
+                        entry.pop("same file as", None)
+                        if entry["mode"].startswith("0o4"):
+                            entry.pop("mtime")
+                self.assertEqual(ours, theirs)
+
+    def describe_overlay(self, files: list, directory: pathlib.Path) -> dict:
+        """As the agent mounts layers, with something writable above them."""
+        mounts, loops, lower = [], [], []
+
+        def mount(*words):
+            subprocess.run(["mount", *words], check=True)
+            mounts.append(words[-1])
+
+        try:
+            for number, file in enumerate(files):
+                target = str(directory / f"layer{number}")
+                os.mkdir(target)
+                loops.append(subprocess.run(["losetup", "-r", "-f", "--show", file], check=True, capture_output=True,
+                                            text=True).stdout.strip())
+                mount("-t", "erofs", "-o", "ro", loops[-1], target)
+                lower.insert(0, target)
+            for name in ("writable", "merged"):
+                (directory / name).mkdir()
+            mount("-t", "tmpfs", "hull-test", str(directory / "writable"))
+            for name in ("upper", "work"):
+                (directory / "writable" / name).mkdir()
+            mount("-t", "overlay", "-o", f"xino=off,lowerdir={':'.join(lower)},upperdir={directory}/writable/upper,"
+                  f"workdir={directory}/writable/work", "overlay", str(directory / "merged"))
+            return describe(directory / "merged")
+        finally:
+            for target in reversed(mounts):
+                subprocess.run(["umount", target], check=True)
+            for loop in loops:
+                subprocess.run(["losetup", "-d", loop], check=True)
+
 
 if __name__ == "__main__":
     unittest.main(argv=[sys.argv[0], *sys.argv[1:]], verbosity=2)
