@@ -180,6 +180,29 @@ TEST_F(ArchiveTest, WhatIsForOthersIsLeftOutOfALayout) {
   EXPECT_THAT(other_.Load(fd.get(), {}).error().ToString(), HasSubstr("no container image"));
 }
 
+TEST_F(ArchiveTest, ArchivesArePulledByName) {
+  ASSERT_TRUE(store_.Tag("s/one:1", "again:2"));
+  const std::vector<std::string> names = {"s/one:1", "again:2", "s/two:1"};
+  const fs::path docker = directory_ / "docker.tar.gz";
+  const fs::path oci = directory_ / "oci.tar.xz";
+  std::ofstream(docker, std::ios::binary) << Gzip(*Save(names));
+  std::ofstream(oci, std::ios::binary) << testing::Xz(*Save({"s/two:1"}, ArchiveFormat::kOci));
+  const auto pull = [&](const std::string& reference) {
+    const Result<Image> image = other_.Pull(reference, {});
+    return image ? image->pulled_name + " " + image->id : image.error().ToString();
+  };
+  const std::string source = "docker-archive:" + docker.string();
+  EXPECT_EQ(pull(source), "docker.io/s/one:1 " + one_.id) << "the first";
+  EXPECT_EQ(pull(source + ":s/two:1"), "docker.io/s/two:1 " + two_.id);
+  EXPECT_EQ(pull(source + ":again:2"), "docker.io/library/again:2 " + one_.id);
+  EXPECT_THAT(pull(source + ":nope"),
+              HasSubstr("no image \"nope\", only s/one:1, again:2, s/two:1"));
+  ASSERT_TRUE(other_.Remove("s/two:1", false));
+  EXPECT_EQ(pull("oci-archive:" + oci.string()), "docker.io/s/two:1 " + two_.id);
+  EXPECT_THAT(pull("docker-archive:" + oci.string()), HasSubstr("but an OCI layout"));
+  EXPECT_TRUE(fs::is_empty(directory_ / "other/images/tmp"));
+}
+
 TEST_F(ArchiveTest, ImageSavedByItsIdHasNoName) {
   const Result<std::vector<Loaded>> loaded = Load(*Save({two_.id}));
   ASSERT_TRUE(loaded) << loaded.error().ToString();

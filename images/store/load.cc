@@ -4,18 +4,14 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <mutex>
 #include <optional>
 #include <utility>
 
-#include <boost/json/array.hpp>
-#include <boost/json/object.hpp>
-#include <boost/json/serialize.hpp>
-
 #include "images/digest/digest.h"
 #include "images/store/assemble.h"
 #include "images/store/collect.h"
+#include "images/store/docker_archive.h"
 #include "images/store/fetch.h"
 #include "images/store/layer_import.h"
 #include "images/store/manifest.h"
@@ -28,44 +24,7 @@
 namespace hull::images {
 namespace {
 
-namespace json = boost::json;
-
 constexpr size_t kImages = 1'000;
-
-bool IsCompressed(std::string_view start) {
-  return start.starts_with("\x1f\x8b") || start.starts_with("\x28\xb5\x2f\xfd") ||
-         start.starts_with(
-             "\xfd"
-             "7zX") ||
-         start.starts_with("BZh");
-}
-
-// Of a file that hull itself has unpacked.
-Result<Descriptor> DescribeLayer(const std::string& path, const std::string& diff_id) {
-  HULL_ASSIGN(const UniqueFd fd, OpenFile(path, O_RDONLY | O_NOFOLLOW));
-  Descriptor descriptor;
-  HULL_ASSIGN(descriptor.size_bytes, FileSizeBytes(fd.get(), path));
-  descriptor.media_type = "application/vnd.docker.image.rootfs.diff.tar";
-  descriptor.digest = diff_id;
-  constexpr size_t kBufferBytes = size_t{256} << 10;
-  std::vector<char> buffer(kBufferBytes);
-  ssize_t count = ::pread(fd.get(), buffer.data(), 4, 0);
-  if (count < 0) return FailErrno("read {}", path);
-  if (!IsCompressed({buffer.data(), static_cast<size_t>(count)})) return descriptor;
-  Sha256 hash;
-  while ((count = ::read(fd.get(), buffer.data(), buffer.size())) > 0)
-    hash.Update(std::string_view(buffer.data(), static_cast<size_t>(count)));
-  if (count < 0) return FailErrno("read {}", path);
-  descriptor.media_type += ".gzip";
-  descriptor.digest = hash.Finish();
-  return descriptor;
-}
-
-json::object ToJson(const Descriptor& descriptor) {
-  return {{"mediaType", descriptor.media_type},
-          {"size", descriptor.size_bytes},
-          {"digest", descriptor.digest}};
-}
 
 class Loader {
  public:
@@ -147,59 +106,19 @@ class Loader {
   }
 
   Status LoadDocker(const SplitArchiveFiles& files) {
-    HULL_ASSIGN(const std::string text,
-                ReadFile(files.Path("manifest.json"), options_.limits.manifest_bytes));
-    HULL_ASSIGN(const std::vector<DockerArchiveImage> images,
-                ParseDockerArchive(text, kImages, options_.limits.layers));
-    for (const DockerArchiveImage& image : images) HULL_TRY(LoadDockerImage(files, image));
+    HULL_ASSIGN(const std::vector<DockerArchiveImage> images, ListDockerArchive(files, options_));
+    for (const DockerArchiveImage& image : images) {
+      HULL_ASSIGN(DockerImage read, ReadDockerImage(files, image, options_));
+      const std::string digest = DigestOf(read.manifest);
+      HULL_ASSIGN(const ImageParts parts,
+                  ParseParts(std::move(read.manifest), std::move(read.config), options_));
+      BlobSource blobs;
+      blobs.find = [&](const Descriptor& layer) -> Result<std::string> {
+        return read.layer_paths.at(layer.digest);
+      };
+      HULL_TRY(Make(parts, blobs, std::move(read.names), digest));
+    }
     return {};
-  }
-
-  Status LoadDockerImage(const SplitArchiveFiles& files, const DockerArchiveImage& image) {
-    const auto find = [&](const std::string& name) -> Result<std::string> {
-      std::string path = files.Path(name);
-      if (path.empty())
-        return Fail(ErrorCode::kCorrupt, "the archive has no file \"{}\"", EscapeControl(name));
-      return path;
-    };
-    HULL_ASSIGN(const std::string config_path, find(image.config));
-    HULL_ASSIGN(std::string config, ReadFile(config_path, options_.limits.config_bytes));
-    HULL_ASSIGN(const ConfigSummary summary,
-                ParseConfig(config, {options_.os, options_.architecture, options_.variant}));
-    if (summary.diff_ids.size() != image.layers.size()) {
-      return Fail(ErrorCode::kCorrupt, "the archive has {} layers, the image configuration {}",
-                  image.layers.size(), summary.diff_ids.size());
-    }
-    // A docker archive has no manifest in the registries' sense: it gets the one that docker makes
-    // of such an image, with the layers as they are here.
-    json::array layers;
-    std::map<std::string, std::string> blob_paths;  // by digest
-    for (size_t i = 0; i < image.layers.size(); ++i) {
-      HULL_ASSIGN(const std::string path, find(image.layers[i]));
-      HULL_ASSIGN(const Descriptor layer, DescribeLayer(path, summary.diff_ids[i]));
-      layers.push_back(ToJson(layer));
-      blob_paths.emplace(layer.digest, path);
-    }
-    const Descriptor config_descriptor = {
-        "application/vnd.docker.container.image.v1+json", DigestOf(config), config.size(), {}, {}};
-    std::string manifest = json::serialize(
-        json::object{{"schemaVersion", 2},
-                     {"mediaType", "application/vnd.docker.distribution.manifest.v2+json"},
-                     {"config", ToJson(config_descriptor)},
-                     {"layers", std::move(layers)}});
-    const std::string digest = DigestOf(manifest);
-    HULL_ASSIGN(const ImageParts parts,
-                ParseParts(std::move(manifest), std::move(config), options_));
-    BlobSource blobs;
-    blobs.find = [&](const Descriptor& layer) -> Result<std::string> {
-      return blob_paths.at(layer.digest);
-    };
-    std::vector<std::string> names;
-    for (const std::string& text : image.names) {
-      HULL_ASSIGN_WITHIN("the archive's manifest.json", const ImageName name, ParseImageName(text));
-      names.push_back(name.Full());
-    }
-    return Make(parts, blobs, std::move(names), digest);
   }
 
   Status Make(const ImageParts& parts, const BlobSource& blobs, std::vector<std::string> names,

@@ -10,6 +10,7 @@
 #include "images/digest/digest.h"
 #include "images/store/assemble.h"
 #include "images/store/collect.h"
+#include "images/store/docker_archive.h"
 #include "images/store/fetch.h"
 #include "images/store/file_lock.h"
 #include "images/store/layer_import.h"
@@ -157,10 +158,20 @@ Result<std::string> Puller::Run(const ResolvedSource& resolved, const std::strin
                                                          : FromHere(resolved, name);
 }
 
+// Archives are for skopeo only where the host's policy has something to say about them.
+Result<ResolvedSource> Find(const Source& source, const std::string& importer,
+                            const PullOptions& options, const ScratchDirectory& scratch) {
+  const bool is_archive =
+      source.kind == Source::Kind::kOciArchive || source.kind == Source::Kind::kDockerArchive;
+  if (is_archive && HostAcceptsAnything(options.signature_policy))
+    return ResolveArchiveHere(source, importer, options, scratch.path());
+  return ResolveSource(source, options, scratch.path());
+}
+
 Result<std::string> PullInto(const StorePaths& paths, const std::string& importer,
                              const Source& source, const PullOptions& options,
                              const ScratchDirectory& scratch, std::string& name) {
-  HULL_ASSIGN(const ResolvedSource resolved, ResolveSource(source, options, scratch.path()));
+  HULL_ASSIGN(const ResolvedSource resolved, Find(source, importer, options, scratch));
   if (name.empty()) name = resolved.name;
   return Puller(paths, importer, options, scratch).Run(resolved, name);
 }

@@ -201,8 +201,13 @@ class KillTest(ImageTest):
         archive, saved = self.work / "archive.tar", self.work / "saved.tar"
         self.hull("pull", f"oci:{layout.path}:s/two:1")
         self.hull("save", "-o", archive, "s/two:1", "s/keep:1")
+        laid_out = self.work / "laid-out.tar"
+        self.hull("save", "--format", "oci-archive", "-o", laid_out, "s/two:1")
         packed = self.work / "archive.tar.gz"
         packed.write_bytes(gzip.compress(archive.read_bytes(), 1))
+        policy = self.work / "policy.json"  # under which skopeo reads the archive
+        policy.write_text(json.dumps({"default": [{"type": "insecureAcceptAnything"}], "transports": {
+            "docker": {"example.org": [{"type": "reject"}]}}}))
         # Where skopeo would unpack it by itself.
         other_temporary = lambda: {name for name in os.listdir("/var/tmp") if re.match("docker-tar|oci|storage", name)}
         elsewhere = other_temporary()
@@ -210,6 +215,7 @@ class KillTest(ImageTest):
         # (what has to be there before, what is killed)
         cases = [([], ["pull", *one]), ([], ["pull", two]), ([], ["load", "-i", archive]),
                  ([], ["pull", f"docker-archive:{packed}:s/two:1"]),
+                 ([], ["pull", "--signature-policy", policy, f"oci-archive:{laid_out}"]),
                  ([["pull", two]], ["rmi", "s/two:1"]), ([["pull", two]], ["tag", "s/two:1", "s/again:1"]),
                  ([["pull", two]], ["save", "-o", saved, "s/two:1"]), ([["pull", two]], ["image", "prune", "-af"])]
         rest = {"pull": 0.3, "load": 0.3}
@@ -217,6 +223,7 @@ class KillTest(ImageTest):
         for number in range(_KILLS):
             before, words = cases[number % len(cases)]
             self.hull("rmi", "-f", "s/two:1", "s/again:1", f"{registry}/s/one:1", ok=False)
+            self.hull("image", "prune", "-f")  # those without a name
             self.hull("pull", f"oci:{layout.path}:s/keep:1")
             for command in before:
                 self.hull(*command)
