@@ -144,9 +144,11 @@ Result<DockerImage> ReadDockerImage(const SplitArchiveFiles& files, const Docker
     layers.push_back(ToJson(layer));
     read.layer_paths.emplace(layer.digest, path);
   }
-  const Descriptor config = {
-      "application/vnd.docker.container.image.v1+json", DigestOf(read.config), read.config.size(),
-      {}, {}};
+  const Descriptor config = {"application/vnd.docker.container.image.v1+json",
+                             DigestOf(read.config),
+                             read.config.size(),
+                             {},
+                             {}};
   read.manifest = json::serialize(
       json::object{{"schemaVersion", 2},
                    {"mediaType", "application/vnd.docker.distribution.manifest.v2+json"},
@@ -167,8 +169,7 @@ Result<ResolvedSource> ResolveArchiveHere(const Source& source, const std::strin
   HULL_ASSIGN(const SplitArchiveFiles files,
               SplitArchiveFiles::Read(fd.get(), importer, directory, options));
   if (source.kind == Source::Kind::kDockerArchive) {
-    if (files.Has("manifest.json"))
-      return DockerArchiveAsLayout(files, source, directory, options);
+    if (files.Has("manifest.json")) return DockerArchiveAsLayout(files, source, directory, options);
     return Fail(ErrorCode::kCorrupt, "it is no archive of docker's: it has no manifest.json{}",
                 files.Has("oci-layout") ? ", but an OCI layout" : "");
   }

@@ -119,8 +119,14 @@ std::string SkopeoMessage(std::string_view errors) {
   bool escaped = false;
   for (const char c : line.substr(start + kMessage.size())) {
     if (!escaped && c == '"') break;
+    // A line's end or a tab, of a message of several lines.
+    const bool is_space = escaped && (c == 'n' || c == 't' || c == 'r');
     escaped = !escaped && c == '\\';
-    if (!escaped) text += c;
+    if (is_space) {
+      if (!text.ends_with(' ')) text += ' ';
+    } else if (!escaped) {
+      text += c;
+    }
   }
   return EscapeControl(text);
 }

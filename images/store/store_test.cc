@@ -441,6 +441,8 @@ TEST(Skopeo, MessageIsTakenOutOfItsLog) {
   EXPECT_EQ(SkopeoMessage("time=\"2023-01-01T00:00:00Z\" level=fatal msg=\"a \\\"b\\\" c\\\\d\"\n"),
             "a \"b\" c\\d");
   EXPECT_EQ(SkopeoMessage("plain words\n"), "plain words");
+  EXPECT_EQ(SkopeoMessage(R"(msg="1 error occurred:\n\t* no \\n \"x\"\n")"),
+            "1 error occurred: * no \\n \"x\" ");
   EXPECT_EQ(SkopeoMessage("first\nmsg=\"last\x1b[2J\""), "last\\x1b[2J");
 }
 

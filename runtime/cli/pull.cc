@@ -1,4 +1,5 @@
 // hull pull: get an image.
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <memory>
@@ -10,6 +11,7 @@
 #include "runtime/cli/command.h"
 #include "runtime/cli/image_store.h"
 #include "runtime/cli/pull_display.h"
+#include "vmm/base/file.h"
 
 namespace hull::cli {
 namespace {
@@ -19,6 +21,8 @@ struct PullFlags {
   bool all_tags = false;
   bool quiet = false;
   bool disable_content_trust = true;
+  bool tls_verify = true;
+  const CLI::Option* tls_verify_option = nullptr;  // the command line's; whether it was given
   images::PullOptions options;
 };
 
@@ -68,6 +72,10 @@ Result<std::string> PullAllTags(images::Store& store, const std::string& reposit
 Result<std::string> Pull(PullFlags& flags, const std::string& reference,
                          const GlobalOptions& global) {
   HULL_TRY(SetPlatform(flags.platform, flags.options));
+  if (flags.tls_verify_option->count() > 0) flags.options.tls_verify = flags.tls_verify;
+  // skopeo goes on without one.
+  if (const std::string& file = flags.options.auth_file; !file.empty())
+    HULL_TRY_WITHIN("--authfile", OpenFile(file, O_RDONLY));
   HULL_ASSIGN(images::Store store, OpenImageStore(global));
   PullDisplay display(STDERR_FILENO);
   if (!flags.quiet) {
@@ -98,11 +106,10 @@ Action DeclarePull(CLI::App& app, const GlobalOptions& global) {
   app.add_option("--signature-policy", options.signature_policy,
                  "Signature policy; default: containers-policy.json(5)")
       ->type_name("FILE");
-  app.add_option(
-         "--tls-verify", options.tls_verify,
-         "Ask the registry for TLS and a valid certificate; default: what registries.conf says "
-         "of it, else true")
-      ->type_name("true|false");
+  flags->tls_verify_option = app.add_flag(
+      "--tls-verify", flags->tls_verify,
+      "Ask the registry for TLS and a valid certificate; default: what registries.conf "
+      "says of it, else true");
   return [flags, &global](const std::vector<std::string>& arguments) {
     return EndCommand(Pull(*flags, arguments.front(), global));
   };

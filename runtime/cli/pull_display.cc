@@ -1,5 +1,6 @@
 #include "runtime/cli/pull_display.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -29,6 +30,12 @@ std::string Bar(const images::PullProgress& progress) {
                                          static_cast<double>(progress.total_bytes) * kBarCells);
   return fmt::format("[{:<{}}] {}/{}", std::string(cells, '=') + ">", kBarCells + 1,
                      format::HumanSize(done), format::HumanSize(progress.total_bytes));
+}
+
+size_t Columns(int fd) {
+  constexpr size_t kUsual = 80;
+  winsize size = {};
+  return ::ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : kUsual;
 }
 
 void Print(int fd, std::string_view text) {
@@ -72,7 +79,8 @@ void PullDisplay::Show(const images::PullProgress& progress) {
   if (!line.empty()) ClearBar();
   Print(fd_, line);
   if (bar.empty() || !is_terminal_) return;
-  Print(fd_, "\r\033[K" + bar);
+  // A line that wraps could not be taken back.
+  Print(fd_, "\r\033[K" + bar.substr(0, Columns(fd_) - 1));
   has_bar_ = true;
 }
 
