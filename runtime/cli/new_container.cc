@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "images/store/manifest.h"
 #include "images/store/store.h"
 #include "runtime/cli/cidfile.h"
 #include "runtime/cli/image_store.h"
@@ -16,6 +17,7 @@
 #include "runtime/events.h"
 #include "runtime/passed_devices.h"
 #include "runtime/prepare_container.h"
+#include "vmm/base/escape.h"
 #include "vmm/base/file.h"
 #include "vmm/base/log.h"
 
@@ -25,16 +27,30 @@ namespace {
 // Images that are removed between their being found and the container that needs them.
 constexpr int kAttempts = 3;
 
+// One for another platform than --platform says is not there, as docker has it.
+Result<images::Image> FindHere(const images::Store& store, const RunRequest& request,
+                               const images::PullOptions& options) {
+  Result<images::Image> image = store.Resolve(request.image);
+  if (!image || request.platform.empty()) return image;
+  const Result<images::ConfigSummary> fits =
+      images::ParseConfig(image->config, {options.os, options.architecture, options.variant});
+  if (fits || fits.error().code() != ErrorCode::kUnsupported) return image;
+  return Fail(ErrorCode::kNotFound, "image with reference {} was found, but {}",
+              EscapeControl(request.image), fits.error().message());
+}
+
 Result<images::Image> FindImage(const Containers& containers, const RunRequest& request) {
+  images::PullOptions options;
+  HULL_TRY(SetPlatform(request.platform, options));
   HULL_ASSIGN(images::Store store, OpenImageStore(containers.layout()));
   if (request.pull != PullPolicy::kAlways) {
-    Result<images::Image> image = store.Resolve(request.image);
+    Result<images::Image> image = FindHere(store, request, options);
     if (image || image.error().code() != ErrorCode::kNotFound) return image;
     if (request.pull == PullPolicy::kNever) return image;
     static_cast<void>(WriteAll(STDERR_FILENO, fmt::format("Unable to find image '{}' locally\n",
                                                           ShownName(request.image))));
   }
-  return PullImage(store, request.image, images::PullOptions());
+  return PullImage(store, request.image, std::move(options));
 }
 
 // `warnings`: what the user is to read before the container starts.

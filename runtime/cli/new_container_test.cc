@@ -92,6 +92,22 @@ class NewContainerTest : public testing::Test {
   RunRequest request_;
 };
 
+TEST_F(NewContainerTest, ImageForAnotherPlatformIsNotTheOneThatIsAskedFor) {
+  request_.platform = "linux/arm64";
+  const Result<NewContainer> other = PrepareNewContainer(*containers_, request_);
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(other.error().message(),
+            "image with reference test was found, but the image is for linux/amd64, not for "
+            "linux/arm64");
+  for (const char* platform : {"", "linux/amd64", "linux/x86_64", "linux", "amd64"}) {
+    request_.platform = platform;
+    EXPECT_TRUE(PrepareNewContainer(*containers_, request_)) << platform;
+  }
+  request_.platform = "nonsense";
+  EXPECT_FALSE(PrepareNewContainer(*containers_, request_));
+}
+
 TEST_F(NewContainerTest, AnImageThatWentBeforeTheRecordIsNotThere) {
   NewContainer prepared = PrepareNewContainer(*containers_, request_).value();
   RemoveImage();
