@@ -7,6 +7,7 @@ namespace {
 class ImageTest : public HullTest {};
 
 constexpr char kSources[] = HULL_SOURCE_DIRECTORY "/tests/integration/image_sources";
+constexpr char kOddImage[] = HULL_SOURCE_DIRECTORY "/tests/integration/odd_image";
 
 TEST_F(ImageTest, RegistryLayoutAndArchivesGiveTheSameImageWhichRuns) {
   const Ended ended = Shell(
@@ -37,6 +38,24 @@ TEST_F(ImageTest, LayersComeTogetherInTheGuest) {
             "4755 1 regular file 0:0\n755 2 regular file 0:0\n666 1 character special file "
             "1:3\n600 1 fifo 0:0\n"
             "value 0100000200040000000000000000000000000000 1\n")
+      << ended;
+}
+
+TEST_F(ImageTest, OddLayersComeTogetherAsOnAnUnpackedRoot) {
+  const Ended ended =
+      Shell(std::string("set -e; cd /tmp; hull save -o base.tar sample/busybox; ") + kOddImage +
+                " base.tar odd.tar; hull load -q -i odd.tar >&2\n"
+                "hull run --rm test/odd:1 sh -c 'ls -a odd odd/new odd/real; readlink odd/link'\n"
+                "hull run --rm test/same:1 sh -c 'cat same; ls between'\n"
+                "hull create --name opaque test/opaque:1 sh -c 'ls -d /odd; ls -d /bin; echo > "
+                "/made' >&2\n"
+                "hull start -a opaque; hull diff opaque; hull rm opaque >&2\n",
+            {.limit = std::chrono::seconds(400)});
+  EXPECT_EQ(ended.exit_code, 0) << ended;
+  EXPECT_EQ(
+      ended.out,
+      "odd:\n.\n..\nlink\nnew\nreal\ntwo\n\nodd/new:\n.\n..\nfile\n\nodd/real:\n.\n..\nbehind\n"
+      "real\nsame\nbetween\n/bin\nA /made\n")
       << ended;
 }
 
