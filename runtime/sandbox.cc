@@ -35,7 +35,7 @@ constexpr size_t kTailLines = 20;
 // How long a VM has to be seen ended after its connection broke.
 constexpr milliseconds kEndNotice{3000};
 
-std::string KernelCommandLine(const SandboxSpec& spec) {
+std::string KernelCommandLine(bool debug) {
   // DAX: the guest's root is read in place, from pages that all VMs share.
   // swiotlb: above 4 GiB of memory Linux would set 64 MiB aside for devices that no virtual machine
   // has. The rest makes boot leave memory alone; kernel-config/README.md has what each word is
@@ -43,9 +43,7 @@ std::string KernelCommandLine(const SandboxSpec& spec) {
   std::string line =
       "root=/dev/pmem0 rootfstype=erofs rootflags=dax=always ro rootwait=5 swiotlb=noforce "
       "noreplace-smp percpu_alloc=page tsc=reliable rcupdate.rcu_expedited=1";
-  // A real device is there for speed: an idle CPU waits for it for a moment before it sleeps.
-  if (!spec.passed.empty()) line += " cpuidle_haltpoll.force=1";
-  if (!spec.debug) line += " quiet";
+  if (!debug) line += " quiet";
   return line;
 }
 
@@ -71,7 +69,7 @@ api::VmConfig MakeVmConfig(const HostLayout& layout, const SandboxSpec& spec,
   config.cpus = spec.cpus;
   config.memory_bytes = spec.memory_bytes;
   config.kernel.path = KernelOf(layout, spec);
-  config.kernel.command_line = KernelCommandLine(spec);
+  config.kernel.command_line = KernelCommandLine(spec.debug);
   config.pmem = devices.pmem;
   config.block = devices.block;
   // Pages that a device may write to cannot be given back.

@@ -72,7 +72,7 @@ TEST_F(HullDevicesTest, WithoutDevicesNothingIsDifferent) {
       On("$HULL $RUN --gpus 0 test sh -c 'cat $FAKE_RUN/created $FAKE_RUN/vm.json'");
   EXPECT_THAT(ended.out,
               AllOf(HasSubstr("layer /dev/pmem1\n"), HasSubstr("\"free_page_reporting\":true"),
-                    Not(HasSubstr("device ")), Not(HasSubstr("vfio")), Not(HasSubstr("haltpoll"))))
+                    Not(HasSubstr("device ")), Not(HasSubstr("vfio"))))
       << ended.err;
 }
 
@@ -94,10 +94,6 @@ TEST_F(HullDevicesTest, WithAPoolTheRestOfTheMachineIsAsWithoutDevices) {
   EXPECT_EQ(with.at("memory_bytes").as_int64(), without.at("memory_bytes").as_int64() + kPool);
   EXPECT_EQ(without.as_object().count("dma_pool_bytes"), 0U);
   EXPECT_EQ(without.as_object().count("free_page_reporting"), 0U);
-  for (const json::value& machine : {with, without}) {
-    EXPECT_THAT(machine.at("kernel").at("command_line").as_string().c_str(),
-                HasSubstr("cpuidle_haltpoll.force=1"));
-  }
 }
 
 TEST_F(HullDevicesTest, TheKernelIsTheOneForDevices) {
