@@ -180,7 +180,7 @@ hull exec pool rm /go
 for i in $(seq 100); do after=$(resident); ((after < taken - 120000)) && break; sleep 0.2; done
 echo $((taken - before > 140000)) $((taken - after > 120000))
 echo "resident: $before $taken $after" >&2)sh",
-                             {.limit = std::chrono::seconds(90)});
+                             {.limit = std::chrono::seconds(180)});
   EXPECT_EQ(ended.out, "16777216 true\n16384\n1 1\n") << ended;
 }
 
