@@ -6,6 +6,8 @@
 #include <array>
 #include <cstdlib>
 
+#include "runtime/host_places.h"
+
 namespace hull {
 namespace {
 
@@ -39,8 +41,8 @@ std::string HostLayout::RunDirectory(std::string_view id) const {
 Result<HostLayout> FindHostLayout(std::string_view root_flag, std::string_view state_flag) {
   HULL_ASSIGN(const std::string prefix, Prefix());
   HostLayout layout;
-  layout.store_root = Setting(root_flag, "HULL_ROOT", "/var/lib/hull");
-  layout.run_root = Setting(state_flag, "HULL_RUN", "/run/hull");
+  layout.store_root = Setting(root_flag, "HULL_ROOT", StoreRootOf(geteuid()));
+  layout.run_root = Setting(state_flag, "HULL_RUN", RunRootOf(geteuid()));
   layout.vmm_program = Setting({}, "HULL_VMM", prefix + "/bin/hull-vmm");
   layout.kernel = Setting({}, "HULL_KERNEL", prefix + "/lib/hull/vmlinux");
   layout.pci_kernel = Setting({}, "HULL_KERNEL", prefix + "/lib/hull/vmlinux-pci");

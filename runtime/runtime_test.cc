@@ -6,8 +6,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <map>
+
 #include "runtime/container_id.h"
 #include "runtime/device_layout.h"
+#include "runtime/host_places.h"
 #include "runtime/image_process.h"
 #include "runtime/machine_size.h"
 #include "runtime/process_identity.h"
@@ -32,6 +35,40 @@ class TemporaryHost : public testing::Test {
   std::string directory_;
   HostLayout layout_;
 };
+
+class HostPlaces : public testing::Test {
+ protected:
+  static constexpr const char* kVariables[] = {"XDG_DATA_HOME", "XDG_RUNTIME_DIR", "HOME"};
+  HostPlaces() {
+    for (const char* name : kVariables) {
+      const char* value = getenv(name);
+      if (value != nullptr) before_[name] = value;
+      unsetenv(name);
+    }
+  }
+  ~HostPlaces() override {
+    for (const char* name : kVariables) unsetenv(name);
+    for (const auto& [name, value] : before_) setenv(name.c_str(), value.c_str(), 1);
+  }
+  static std::string Of(uid_t user) { return StoreRootOf(user) + " " + RunRootOf(user); }
+  std::map<std::string, std::string> before_;
+};
+
+TEST_F(HostPlaces, AreTheHostsForRootAndOnesOwnWithout) {
+  setenv("HOME", "/home/u", 1);
+  EXPECT_EQ(Of(0), "/var/lib/hull /run/hull");
+  EXPECT_EQ(Of(7), "/home/u/.local/share/hull /run/user/7/hull");
+  setenv("XDG_DATA_HOME", "/data", 1);
+  setenv("XDG_RUNTIME_DIR", "/runtime", 1);
+  EXPECT_EQ(Of(0), "/var/lib/hull /run/hull");
+  EXPECT_EQ(Of(7), "/data/hull /runtime/hull");
+}
+TEST_F(HostPlaces, OfOneWithoutAHomeAreTheHosts) {
+  EXPECT_EQ(Of(7), "/var/lib/hull /run/user/7/hull");
+  // XDG: what is not absolute counts for nothing.
+  setenv("XDG_DATA_HOME", "data", 1);
+  EXPECT_EQ(Of(7), "/var/lib/hull /run/user/7/hull");
+}
 
 TEST(ContainerId, IsRandomHexadecimal) {
   const std::string a = NewContainerId().value();

@@ -162,8 +162,10 @@ std::string GeneralHelp() {
   for (const Family& family : Families()) text += Entry(family.name, family.summary);
   return text +
          "\nOptions:\n"
-         "      --root DIR    Where images and containers are kept (HULL_ROOT; /var/lib/hull)\n"
-         "      --state DIR   Where running sandboxes are (HULL_RUN; /run/hull)\n"
+         "      --root DIR    Where images and containers are kept (HULL_ROOT; /var/lib/hull,\n"
+         "                    or ~/.local/share/hull of one who is not root)\n"
+         "      --state DIR   Where running sandboxes are (HULL_RUN; /run/hull, or\n"
+         "                    $XDG_RUNTIME_DIR/hull)\n"
          "  -v, --version     Show the version\n\n"
          "Run 'hull COMMAND --help' for more information on a command;\n"
          "'hull check' tells what this host lacks.\n";
