@@ -39,6 +39,8 @@ class ExecSession {
   ExecSession& operator=(const ExecSession&) = delete;
 
   boost::asio::io_context& io() { return io_; }
+  // Once it was started.
+  const std::string& exec_id() const { return exec_id_; }
 
   // The process runs when this returns; its streams are not read yet. kNotFound,
   // kPermissionDenied: the command is not there, or cannot be executed. kUnavailable: the container

@@ -16,6 +16,7 @@
 #include "runtime/cli/command.h"
 #include "runtime/cli/image_store.h"
 #include "runtime/container_files.h"
+#include "runtime/events.h"
 #include "runtime/format/human.h"
 #include "runtime/image_changes.h"
 #include "vmm/base/escape.h"
@@ -109,7 +110,9 @@ Result<std::string> Commit(const std::vector<std::string>& arguments, const Comm
   request.write_layer = [&](int fd) { return WriteLayer(*files, flags.pause, fd); };
   Result<std::string> id = images::CommitImage(store, layout.store_root, std::move(request));
   const Status finished = files->Finish();
-  if (id) HULL_TRY(finished);
+  if (!id) return id;
+  RecordContainerEvent(layout, record, "commit", {{"comment", flags.message}, {"imageID", *id}});
+  HULL_TRY(finished);
   return id;
 }
 

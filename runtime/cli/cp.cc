@@ -15,6 +15,7 @@
 #include "runtime/cli/local_archive.h"
 #include "runtime/container_files.h"
 #include "runtime/copy_paths.h"
+#include "runtime/events.h"
 #include "runtime/format/human.h"
 #include "vmm/base/escape.h"
 #include "vmm/base/file.h"
@@ -236,6 +237,8 @@ Status CopyFiles(const CpFlags& flags, const std::vector<std::string>& arguments
   HULL_ASSIGN(const ContainerRecord record, containers.Load(*inside.container));
   HULL_ASSIGN(const std::unique_ptr<ContainerFiles> files,
               ContainerFiles::Open(containers, record));
+  RecordContainerEvent(layout, record, source.container ? "archive-path" : "extract-to-dir",
+                       {{"path", inside.path}});
   Copy copy(flags, *inside.container, inside.path);
   Status copied = source.container ? copy.Out(*files, outside.path) : copy.In(*files, outside.path);
   Status finished = files->Finish();

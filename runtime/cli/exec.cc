@@ -17,7 +17,9 @@
 #include "runtime/capabilities.h"
 #include "runtime/cli/command.h"
 #include "runtime/cli/terminal.h"
+#include "runtime/events.h"
 #include "runtime/exec_session.h"
+#include "runtime/utf8.h"
 #include "runtime/variable_file.h"
 #include "vmm/base/escape.h"
 #include "vmm/base/file.h"
@@ -125,9 +127,8 @@ int ExitCodeOf(const Error& error) {
   return kExitFailed;
 }
 
-Result<ExecPlan> MakePlan(const Containers& containers, const ExecFlags& flags,
-                          const std::vector<std::string>& arguments) {
-  HULL_ASSIGN(const ContainerRecord record, containers.Load(arguments.front()));
+Result<ExecPlan> MakePlan(const Containers& containers, const ContainerRecord& record,
+                          const ExecFlags& flags, const std::vector<std::string>& arguments) {
   if (record.state.status == ContainerStatus::kPaused) {
     return Fail(ErrorCode::kUnavailable,
                 "Container {} is paused, unpause the container before exec", record.id);
@@ -162,11 +163,40 @@ void FollowSize(ExecSession& session, boost::asio::signal_set& changes) {
   });
 }
 
-int RunSession(ExecSession& session, const ExecFlags& flags) {
+// Docker's events of one exec. The end of one in the background is seen by nobody.
+class ExecEvents {
+ public:
+  ExecEvents(const Containers& containers, ContainerRecord record,
+             const std::vector<std::string>& arguments)
+      : containers_(containers), record_(std::move(record)) {
+    for (size_t i = 1; i < arguments.size(); ++i) command_ += " " + arguments[i];
+  }
+  void Started(const std::string& exec_id) const {
+    Tell("exec_create:" + command_, {{"execID", exec_id}});
+    Tell("exec_start:" + command_, {{"execID", exec_id}});
+  }
+  void Ended(const std::string& exec_id, int exit_code) const {
+    Tell("exec_die", {{"execID", exec_id}, {"exitCode", std::to_string(exit_code)}});
+  }
+
+ private:
+  void Tell(const std::string& action,
+            std::vector<std::pair<std::string, std::string>> attributes) const {
+    RecordContainerEvent(containers_.layout(), record_, ReplaceNonUtf8(action),
+                         std::move(attributes));
+  }
+
+  const Containers& containers_;
+  const ContainerRecord record_;
+  std::string command_;
+};
+
+int RunSession(ExecSession& session, const ExecFlags& flags, const ExecEvents& events) {
   if (const Status started = session.Start(); !started) {
     PrintError(started.error());
     return ExitCodeOf(started.error());
   }
+  events.Started(session.exec_id());
   if (flags.detached) return 0;
   auto* changes = new boost::asio::signal_set(session.io());
   std::optional<RawMode> raw_mode;
@@ -184,6 +214,8 @@ int RunSession(ExecSession& session, const ExecFlags& flags) {
   if (outcome->how == ExecSession::Ended::kDetached) {
     static_cast<void>(WriteAll(STDERR_FILENO, "read escape sequence\n"));
   }
+  if (outcome->how == ExecSession::Ended::kDetached) return outcome->exit_code;
+  events.Ended(session.exec_id(), outcome->exit_code);
   if (outcome->how == ExecSession::Ended::kReaderGone) return kExitSignalBase + SIGPIPE;
   return outcome->exit_code;
 }
@@ -204,13 +236,15 @@ int Exec(const ExecFlags& flags, const std::vector<std::string>& arguments,
   signal(SIGPIPE, SIG_IGN);
   // Neither is ever destroyed; see ExecSession.
   const auto* containers = new Containers(*layout);
-  Result<ExecPlan> plan = MakePlan(*containers, flags, arguments);
+  const Result<ContainerRecord> record = containers->Load(arguments.front());
+  Result<ExecPlan> plan = record ? MakePlan(*containers, *record, flags, arguments)
+                                 : Result<ExecPlan>(Fail(record.error()));
   if (!plan) {
     PrintError(plan.error());
     return kExitFailed;
   }
   auto* session = new ExecSession(*containers, std::move(*plan));
-  return RunSession(*session, flags);
+  return RunSession(*session, flags, ExecEvents(*containers, *record, arguments));
 }
 
 Action DeclareExec(CLI::App& app, const GlobalOptions& global) {

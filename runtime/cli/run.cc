@@ -8,6 +8,7 @@
 #include "runtime/cli/foreground.h"
 #include "runtime/cli/new_container.h"
 #include "runtime/cli/run_options.h"
+#include "runtime/events.h"
 #include "vmm/base/file.h"
 
 namespace hull::cli {
@@ -49,6 +50,7 @@ Result<int> Execute(const RunRequest& request, const GlobalOptions& global) {
     rmdir(run.path.c_str());
     return Fail(record.error());
   }
+  if (!request.detach) RecordContainerEvent(containers->layout(), *record, "attach");
   HULL_TRY(foreground->Launch(std::move(run)));
   // While the guest boots.
   containers->Sweep();

@@ -5,6 +5,7 @@
 #include "runtime/cli/container_command.h"
 #include "runtime/cli/foreground.h"
 #include "runtime/container_lock.h"
+#include "runtime/events.h"
 
 namespace hull::cli {
 namespace {
@@ -29,6 +30,7 @@ Result<int> StartAttached(const Containers* containers, const std::string& name,
   const auto* phases = new PhaseLog(record.machine.debug);
   HULL_ASSIGN(Foreground * foreground, Foreground::Make(*containers, *phases, std::move(plan)));
   HULL_ASSIGN(RunDirectory run, LockForStart(*containers, record.id));
+  RecordContainerEvent(containers->layout(), record, "attach");
   HULL_TRY(run.path.empty() ? foreground->Attach() : foreground->Launch(std::move(run)));
   return foreground->Run();
 }

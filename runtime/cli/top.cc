@@ -12,6 +12,7 @@
 #include "runtime/cli/command.h"
 #include "runtime/container_lock.h"
 #include "runtime/containers.h"
+#include "runtime/events.h"
 #include "runtime/process_table.h"
 #include "vmm/base/file.h"
 
@@ -33,6 +34,7 @@ Result<std::string> Top(const std::vector<std::string>& arguments, const GlobalO
   HULL_ASSIGN(UniqueFd socket, containers.DialGuest(record.id, agent::kAgentPort, kDialTimeoutMs));
   HULL_ASSIGN(const std::unique_ptr<AgentClient> agent, AgentClient::Adopt(io, std::move(socket)));
   HULL_ASSIGN(const agent::v1::ProcessesResponse processes, agent->Processes(record.id));
+  RecordContainerEvent(layout, record, "top");
   return FormatProcesses(columns, processes);
 }
 

@@ -177,9 +177,31 @@ $HULL events --since 1h --until 0s --filter type=container --filter event=start 
   python3 -c 'import json, sys; e = json.load(sys.stdin); print(e["status"], e["from"], e["Actor"]["Attributes"]["name"])'
 $HULL events --since 1h --until 0s --filter container=now | sed 's/ .*die [0-9a-f]*//' | tail -n 1 | cut -c 31-80
 $HULL events --until 0s | wc -l)");
-  EXPECT_THAT(ended.out, testing::StartsWith("now 4\ncreate start die ")) << ended.err;
+  EXPECT_THAT(ended.out, testing::StartsWith("now 4\ncreate attach start die ")) << ended.err;
   EXPECT_THAT(ended.out, HasSubstr("start test before\n"));
   EXPECT_THAT(ended.out, testing::EndsWith("0\n"));
+}
+TEST_F(HullShowTest, EventsTellOfWhatIsDoneInAContainer) {
+  const Ended ended = With(
+      "$HULL $RUN -d --name busy test sleep 30 > /dev/null",
+      R"($HULL exec busy sh -c 'exit 7'; $HULL exec -d busy true; $HULL exec busy nosuch 2> /dev/null
+echo x > f; $HULL cp -q f busy:/g; $HULL cp -q busy:/g h
+$HULL events --since 1h --until 0s --filter container=busy --format '{{.Action}} {{.Actor.Attributes.exitCode}}' |
+  sed 's/ <no value>//'
+$HULL events --since 1h --until 0s --filter event=exec_start | wc -l
+$HULL events --since 1h --until 0s --filter event=exec_die --format '{{len .Actor.Attributes.execID}}')");
+  EXPECT_EQ(ended.out, R"(create
+start
+exec_create: sh -c exit 7
+exec_start: sh -c exit 7
+exec_die 7
+exec_create: true
+exec_start: true
+extract-to-dir
+archive-path
+2
+64
+)") << ended.err;
 }
 TEST_F(HullShowTest, NamesAreCompleted) {
   const Ended ended = With(kTwo, R"($HULL __complete -- logs ''; $HULL __complete -- stop ''
