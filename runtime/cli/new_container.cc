@@ -17,7 +17,6 @@
 #include "runtime/events.h"
 #include "runtime/passed_devices.h"
 #include "runtime/prepare_container.h"
-#include "vmm/base/escape.h"
 #include "vmm/base/file.h"
 #include "vmm/base/log.h"
 
@@ -35,20 +34,24 @@ Result<images::Image> FindHere(const images::Store& store, const RunRequest& req
   const Result<images::ConfigSummary> fits =
       images::ParseConfig(image->config, {options.os, options.architecture, options.variant});
   if (fits || fits.error().code() != ErrorCode::kUnsupported) return image;
-  return Fail(ErrorCode::kNotFound, "image with reference {} was found, but {}",
-              EscapeControl(request.image), fits.error().message());
+  return Fail(ErrorCode::kNotFound,
+              "image with reference {} was found but does not provide the specified platform ({})",
+              ShownName(request.image), request.platform);
 }
 
 Result<images::Image> FindImage(const Containers& containers, const RunRequest& request) {
   images::PullOptions options;
   HULL_TRY(SetPlatform(request.platform, options));
+  if (request.quiet) options.progress = [](const images::PullProgress&) {};
   HULL_ASSIGN(images::Store store, OpenImageStore(containers.layout()));
   if (request.pull != PullPolicy::kAlways) {
     Result<images::Image> image = FindHere(store, request, options);
     if (image || image.error().code() != ErrorCode::kNotFound) return image;
     if (request.pull == PullPolicy::kNever) return image;
-    static_cast<void>(WriteAll(STDERR_FILENO, fmt::format("Unable to find image '{}' locally\n",
-                                                          ShownName(request.image))));
+    if (!request.quiet) {
+      static_cast<void>(WriteAll(STDERR_FILENO, fmt::format("Unable to find image '{}' locally\n",
+                                                            ShownName(request.image))));
+    }
   }
   return PullImage(store, request.image, std::move(options));
 }

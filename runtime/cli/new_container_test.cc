@@ -98,8 +98,8 @@ TEST_F(NewContainerTest, ImageForAnotherPlatformIsNotTheOneThatIsAskedFor) {
   ASSERT_FALSE(other);
   EXPECT_EQ(other.error().code(), ErrorCode::kNotFound);
   EXPECT_EQ(other.error().message(),
-            "image with reference test was found, but the image is for linux/amd64, not for "
-            "linux/arm64");
+            "image with reference test was found but does not provide the specified platform "
+            "(linux/arm64)");
   for (const char* platform : {"", "linux/amd64", "linux/x86_64", "linux", "amd64"}) {
     request_.platform = platform;
     EXPECT_TRUE(PrepareNewContainer(*containers_, request_)) << platform;

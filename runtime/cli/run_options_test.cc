@@ -134,20 +134,22 @@ TEST(Units, BytesAreOf1024) {
                                                                {"1.5g", 1536U << 20U},
                                                                {"1 g", 1U << 30U},
                                                                {"2t", 2ULL << 40U},
-                                                               {"0.5k", 512}};
+                                                               {"0.5k", 512},
+                                                               {".5k", 512}};
   for (const auto& [text, bytes] : cases) {
     const Result<uint64_t> got = ParseBytes(text);
     ASSERT_TRUE(got) << text;
     EXPECT_EQ(*got, bytes) << text;
   }
   for (const char* text :
-       {"", "m", "-1", "1x", "1.m", "1..5", "1e3", "0x10", "99999999999999p", "1bb", "1kx"}) {
+       {"", "m", "-1", "1x", "1.m", ".m", "1..5", "1e3", "0x10", "99999999999999p", "1bb", "1kx"}) {
     EXPECT_FALSE(ParseBytes(text)) << text;
   }
 }
 TEST(Units, CpusAreDecimals) {
   EXPECT_EQ(ParseNanoCpus("1.5").value(), 1'500'000'000U);
   EXPECT_EQ(ParseNanoCpus("0.01").value(), 10'000'000U);
+  EXPECT_EQ(ParseNanoCpus(".5").value(), 500'000'000U);  // docker's manual has it
   EXPECT_EQ(ParseNanoCpus("32").value(), 32'000'000'000U);
   for (const char* text :
        {"", ".", "1.", "x", "1,5", "-1", "1.0000000001", "99999999999999999999"}) {

@@ -13,13 +13,13 @@ namespace {
 constexpr uint64_t kNano = 1'000'000'000;
 constexpr size_t kDecimals = 9;
 
-// "12.345" in billionths; false when it is no such number or too large.
+// "12.345" or ".5" in billionths; false when it is no such number or too large.
 bool ParseDecimal(std::string_view text, uint64_t& nano) {
   const size_t point = text.find('.');
   const std::string_view whole = text.substr(0, point);
   const std::string_view rest = point == std::string_view::npos ? "" : text.substr(point + 1);
-  if (whole.empty() || whole.size() > 18 || rest.size() > kDecimals) return false;
-  if (point != std::string_view::npos && rest.empty()) return false;
+  if (whole.size() > 18 || rest.size() > kDecimals) return false;
+  if (rest.empty() && (whole.empty() || point != std::string_view::npos)) return false;
   uint64_t value = 0;
   for (const char digit : std::string(whole)) {
     if (digit < '0' || digit > '9') return false;

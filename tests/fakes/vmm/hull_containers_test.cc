@@ -134,6 +134,18 @@ TEST_F(HullContainersTest, ANameAloneTakesItsVariableFromAnExec) {
   EXPECT_EQ(ended.out, "none 2 3\nnone 2\n4\n") << ended.err;
 }
 
+TEST_F(HullContainersTest, AnImageOfAnotherPlatformIsNotTaken) {
+  const Ended ended = Shell(
+      "$HULL create --storage tmpfs --name p1 --platform linux/amd64 test true > /dev/null\n"
+      "$HULL create --pull never --storage tmpfs --platform linux/arm64 test true; echo $?\n"
+      "$HULL create --pull never --storage tmpfs --platform bogus test true; echo $?; $HULL rm p1");
+  EXPECT_EQ(ended.out, "1\n1\np1\n") << ended.err;
+  EXPECT_NE(ended.err.find("image with reference test:latest was found but does not provide the "
+                           "specified platform (linux/arm64)"),
+            std::string::npos)
+      << ended.err;
+}
+
 TEST_F(HullContainersTest, AMissingOneIsToldAndRemovedByForceAllTheSame) {
   const Ended ended = Shell("$HULL rm -f nosuch; echo $?");
   EXPECT_EQ(ended.out, "0\n");
