@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <utility>
 
 #include <boost/json/object.hpp>
@@ -48,6 +49,23 @@ std::string LastMessage(std::string_view log) {
   return last.substr(0, kMaxMessageBytes);
 }
 
+// "chdir `/x`: No such file or directory": docker takes a directory that is not there for a command
+// that is not there.
+std::optional<Error> DirectoryError(std::string_view message) {
+  constexpr std::string_view kBegin = "chdir `";
+  const size_t begin = message.find(kBegin);
+  const size_t end = message.rfind("`: ");
+  if (begin == std::string_view::npos || end < begin + kBegin.size()) return std::nullopt;
+  const std::string_view directory =
+      message.substr(begin + kBegin.size(), end - begin - kBegin.size());
+  const std::string_view reason = message.substr(end + 3);
+  const bool missing = reason == "No such file or directory";
+  if (!missing && reason != "Permission denied") return std::nullopt;
+  return MakeError(missing ? ErrorCode::kNotFound : ErrorCode::kPermissionDenied,
+                   "chdir to cwd (\"{}\") failed: {}{}", directory,
+                   static_cast<char>(reason.front() | 0x20), reason.substr(1));
+}
+
 }  // namespace
 
 Error CrunError(std::string_view log, std::string_view command) {
@@ -65,11 +83,16 @@ Error CrunError(std::string_view log, std::string_view command) {
                      name);
   }
   const size_t open = message.find("open executable: ");
+  // An empty name is found nowhere; crun finds a directory of $PATH.
+  if (open != std::string::npos && name.empty()) {
+    return Error(ErrorCode::kNotFound, "exec: \"\": executable file not found in $PATH");
+  }
   if (open != std::string::npos) {
     std::string reason = message.substr(open + std::string_view("open executable: ").size());
     if (!reason.empty()) reason[0] = static_cast<char>(reason[0] | 0x20);
     return MakeError(ErrorCode::kPermissionDenied, "exec: \"{}\": {}", name, reason);
   }
+  if (std::optional<Error> error = DirectoryError(message)) return std::move(*error);
   return Error(ErrorCode::kFailed, "crun: " + message);
 }
 

@@ -30,6 +30,25 @@ TEST(CrunErrorTest, CommandThatCannotBeExecutedIsPermissionDenied) {
   EXPECT_EQ(error.ToString(), "exec: \"/etc/passwd\": permission denied");
 }
 
+TEST(CrunErrorTest, AMissingDirectoryIsLikeAMissingCommand) {
+  const auto error = [](const std::string& reason) {
+    return CrunError(R"({"msg":"chdir `/no`: )" + reason + R"(","level":"error"})", "pwd");
+  };
+  EXPECT_EQ(error("No such file or directory").code(), ErrorCode::kNotFound);
+  EXPECT_EQ(error("No such file or directory").ToString(),
+            "chdir to cwd (\"/no\") failed: no such file or directory");
+  EXPECT_EQ(error("Permission denied").code(), ErrorCode::kPermissionDenied);
+  EXPECT_EQ(error("Too many open files").ToString(), "crun: chdir `/no`: Too many open files");
+  EXPECT_EQ(CrunError(R"({"msg":"chdir `: No such file","level":"error"})", "pwd").code(),
+            ErrorCode::kFailed);
+}
+
+TEST(CrunErrorTest, AnEmptyCommandIsNowhere) {
+  EXPECT_EQ(
+      CrunError(R"({"msg":"open executable: Operation not permitted","level":"error"})", "").code(),
+      ErrorCode::kNotFound);
+}
+
 TEST(CrunErrorTest, TheLastErrorCountsAndWarningsDoNot) {
   const Error error = CrunError(
       "{\"msg\":\"one\",\"level\":\"error\"}\n{\"msg\":\"two\",\"level\":\"error\"}\n"
