@@ -53,6 +53,16 @@ constexpr std::array kScripts = {
     "$HULL logs c1; timeout 0.05 $HULL logs -f r1",
     "timeout 0.05 $HULL events; $HULL events --since 1h --until 0s",
     "$HULL prune -f; $HULL container prune -f",
+    "$HULL stop -t 1 r1 c1",
+    "$HULL kill r1 c1; $HULL rm c1 r1",
+    "$HULL rm -f r1 c1 nosuch",
+    "$HULL pause r1 c1; $HULL unpause r1 c1",
+    "$HULL run -d --rm --storage tmpfs --name k1 test sleep 30; $HULL restart -t 1 k1 r1; $HULL "
+    "stop -t 1 k1 r1",
+    "$HULL run --rm --cidfile cid --storage tmpfs test true; rm -f cid",
+    "$HULL create --cidfile cid --name k1 test true; rm -f cid; $HULL start k1 c1 r1",
+    "$HULL exec -e A -e B=1 -w / r1 true & $HULL rm -f r1; wait",
+    "$HULL top r1; $HULL start -a c1 & $HULL rename c1 k2; wait; $HULL rename k2 c1",
 };
 
 class HullKillTest : public KillRounds {};
