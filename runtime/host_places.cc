@@ -1,9 +1,9 @@
 #include "runtime/host_places.h"
 
+#include <fmt/format.h>
+
 #include <cstdlib>
 #include <optional>
-
-#include <fmt/format.h>
 
 namespace hull {
 namespace {

@@ -97,9 +97,10 @@ TEST_F(NewContainerTest, ImageForAnotherPlatformIsNotTheOneThatIsAskedFor) {
   const Result<NewContainer> other = PrepareNewContainer(*containers_, request_);
   ASSERT_FALSE(other);
   EXPECT_EQ(other.error().code(), ErrorCode::kNotFound);
-  EXPECT_EQ(other.error().message(),
-            "image with reference test was found but does not provide the specified platform "
-            "(linux/arm64)");
+  EXPECT_EQ(
+      other.error().message(),
+      "image with reference test:latest was found but does not provide the specified platform "
+      "(linux/arm64)");
   for (const char* platform : {"", "linux/amd64", "linux/x86_64", "linux", "amd64"}) {
     request_.platform = platform;
     EXPECT_TRUE(PrepareNewContainer(*containers_, request_)) << platform;
