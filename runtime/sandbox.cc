@@ -35,24 +35,25 @@ constexpr size_t kTailLines = 20;
 // How long a VM has to be seen ended after its connection broke.
 constexpr milliseconds kEndNotice{3000};
 
-std::string KernelCommandLine(bool debug) {
-  // DAX: the guest's root is read in place, from pages that all VMs share.
-  // swiotlb: above 4 GiB of memory Linux would set 64 MiB aside for devices that no virtual machine
-  // has. The rest makes boot leave memory alone; kernel-config/README.md has what each word is
-  // worth.
-  std::string line =
-      "root=/dev/pmem0 rootfstype=erofs rootflags=dax=always ro rootwait=5 swiotlb=noforce "
-      "noreplace-smp percpu_alloc=page tsc=reliable rcupdate.rcu_expedited=1";
-  if (!debug) line += " quiet";
-  return line;
-}
-
 const std::string& KernelOf(const HostLayout& layout, const SandboxSpec& spec) {
   return spec.pci_kernel ? layout.pci_kernel : layout.kernel;
 }
 
 bool PinsAllMemory(const SandboxSpec& spec) {
   return !spec.passed.empty() && spec.dma_pool_bytes == 0;
+}
+
+std::string KernelCommandLine(const SandboxSpec& spec) {
+  // DAX: the guest's root is read in place, from pages that all VMs share. The rest makes boot
+  // leave memory alone; kernel-config/README.md has what each word is worth.
+  std::string line =
+      "root=/dev/pmem0 rootfstype=erofs rootflags=dax=always ro rootwait=5 "
+      "noreplace-smp percpu_alloc=page tsc=reliable rcupdate.rcu_expedited=1";
+  // Above 4 GiB of memory Linux sets 64 MiB aside for devices that cannot reach so far. Real ones
+  // may be such.
+  if (!PinsAllMemory(spec)) line += " swiotlb=noforce";
+  if (!spec.debug) line += " quiet";
+  return line;
 }
 
 // Where it is for hull to say, pmem is left to machines that do not pin all memory: its pages would
@@ -69,7 +70,7 @@ api::VmConfig MakeVmConfig(const HostLayout& layout, const SandboxSpec& spec,
   config.cpus = spec.cpus;
   config.memory_bytes = spec.memory_bytes;
   config.kernel.path = KernelOf(layout, spec);
-  config.kernel.command_line = KernelCommandLine(spec.debug);
+  config.kernel.command_line = KernelCommandLine(spec);
   config.pmem = devices.pmem;
   config.block = devices.block;
   // Pages that a device may write to cannot be given back.

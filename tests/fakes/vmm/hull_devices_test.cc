@@ -65,14 +65,17 @@ TEST_F(HullDevicesTest, MachineAndAgentAreToldOfTheDevicesInTheirOrder) {
   // Layers on a disk: what is on pmem would be pinned.
   EXPECT_EQ(config.at("pmem").as_array().size(), 1U);
   EXPECT_EQ(config.at("block").at(0).at("id"), "layers");
+  // Of a device that cannot reach all memory Linux makes copies, if it may.
+  EXPECT_EQ(config.at("kernel").at("command_line").as_string().find("swiotlb"), json::string::npos);
 }
 
 TEST_F(HullDevicesTest, WithoutDevicesNothingIsDifferent) {
   const Ended ended =
       On("$HULL $RUN --gpus 0 test sh -c 'cat $FAKE_RUN/created $FAKE_RUN/vm.json'");
-  EXPECT_THAT(ended.out,
-              AllOf(HasSubstr("layer /dev/pmem1\n"), HasSubstr("\"free_page_reporting\":true"),
-                    Not(HasSubstr("device ")), Not(HasSubstr("vfio"))))
+  EXPECT_THAT(
+      ended.out,
+      AllOf(HasSubstr("layer /dev/pmem1\n"), HasSubstr("\"free_page_reporting\":true"),
+            HasSubstr("swiotlb=noforce"), Not(HasSubstr("device ")), Not(HasSubstr("vfio"))))
       << ended.err;
 }
 
