@@ -191,6 +191,17 @@ class ExecEvents {
   std::string command_;
 };
 
+// Whoever ends this program from outside gets the terminal back as it was.
+void RestoreAtSignals(std::optional<RawMode>& raw_mode, boost::asio::signal_set& ends) {
+  for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM}) ends.add(number);
+  ends.async_wait([&raw_mode](const boost::system::error_code& failed, int number) {
+    if (failed) return;
+    raw_mode.reset();
+    signal(number, SIG_DFL);
+    raise(number);
+  });
+}
+
 int RunSession(ExecSession& session, const ExecFlags& flags, const ExecEvents& events) {
   if (const Status started = session.Start(); !started) {
     PrintError(started.error());
@@ -199,11 +210,15 @@ int RunSession(ExecSession& session, const ExecFlags& flags, const ExecEvents& e
   events.Started(session.exec_id());
   if (flags.detached) return 0;
   auto* changes = new boost::asio::signal_set(session.io());
+  boost::asio::signal_set ends(session.io());
   std::optional<RawMode> raw_mode;
   if (flags.terminal) {
     changes->add(SIGWINCH);
     FollowSize(session, *changes);
-    if (flags.interactive) raw_mode.emplace(STDIN_FILENO);
+    if (flags.interactive) {
+      raw_mode.emplace(STDIN_FILENO);
+      RestoreAtSignals(raw_mode, ends);
+    }
   }
   const Result<ExecSession::Outcome> outcome = session.Run();
   raw_mode.reset();

@@ -52,6 +52,24 @@ wait_for '^ icanon' && echo terminal-restored
   EXPECT_EQ(ended.out.find("never saw"), std::string::npos) << ended;
 }
 
+TEST_F(TerminalTest, AnExecThatIsEndedFromOutsideLeavesTheTerminalAsItWas) {
+  // A shell with job control would put it right by itself.
+  const Ended ended = Session(R"(
+wait_for '^host>'
+hull run -d --name ended sample/busybox sleep 1000 > /dev/null
+keys "sh -c 'hull exec -it ended sh; echo code \$?; stty -a | grep -o \" -*icanon\"'" Enter
+wait_for '^/ #' && echo inside
+kill -TERM $(pgrep -f '^hull exec')
+wait_for 'code 143' && echo ended
+wait_for '^ icanon' && echo terminal-restored
+hull rm -f ended > /dev/null
+)");
+  for (const char* sign : {"inside", "ended", "terminal-restored"}) {
+    EXPECT_NE(ended.out.find(sign), std::string::npos) << sign << ": " << ended;
+  }
+  EXPECT_EQ(ended.out.find("never saw"), std::string::npos) << ended;
+}
+
 TEST_F(TerminalTest, WithoutATerminalItIsDockersError) {
   const Ended ended = HullRun({"-it", "sample/busybox", "true"});
   EXPECT_EQ(ended.exit_code, 1) << ended;
