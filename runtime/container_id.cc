@@ -43,6 +43,10 @@ bool IsContainerId(std::string_view text) {
          });
 }
 
+std::string_view WithoutSlash(std::string_view name) {
+  return name.starts_with('/') ? name.substr(1) : name;
+}
+
 Status CheckContainerName(std::string_view name) {
   const bool good =
       name.size() >= 2 && name.size() <= kMaxNameLength && IsAlphanumeric(name.front()) &&

@@ -20,6 +20,9 @@ bool IsContainerId(std::string_view text);
 // [a-zA-Z0-9][a-zA-Z0-9_.-]+; kInvalidArgument with docker's words otherwise.
 Status CheckContainerName(std::string_view name);
 
+// Docker shows names with a slash before them, and takes them with it or without.
+std::string_view WithoutSlash(std::string_view name);
+
 // RFC 1123 label characters and dots, at most 63; kInvalidArgument otherwise.
 Status CheckHostname(std::string_view hostname);
 

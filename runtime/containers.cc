@@ -73,8 +73,7 @@ Result<std::vector<ContainerRecord>> Containers::List() const {
 
 Result<std::string> Containers::Find(std::string_view name_or_id) const {
   SweepDeadSandboxes(*this);
-  std::string_view wanted = name_or_id;
-  if (wanted.starts_with('/')) wanted.remove_prefix(1);
+  const std::string_view wanted = WithoutSlash(name_or_id);
   const auto is_there = [this](const std::string& id) { return HasRecord(*this, id); };
   if (IsContainerId(wanted) && is_there(std::string(wanted))) return std::string(wanted);
   if (std::optional<std::string> id = HolderOfName(*this, wanted)) return *id;

@@ -228,8 +228,8 @@ int RunSession(ExecSession& session, const ExecFlags& flags, const ExecEvents& e
   }
   if (outcome->how == ExecSession::Ended::kDetached) {
     static_cast<void>(WriteAll(STDERR_FILENO, "read escape sequence\n"));
+    return outcome->exit_code;
   }
-  if (outcome->how == ExecSession::Ended::kDetached) return outcome->exit_code;
   events.Ended(session.exec_id(), outcome->exit_code);
   if (outcome->how == ExecSession::Ended::kReaderGone) return kExitSignalBase + SIGPIPE;
   return outcome->exit_code;

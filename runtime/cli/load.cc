@@ -73,9 +73,8 @@ constinit const Command kLoad = {
     .arguments = "[OPTIONS]",
     .description =
         "Reads archives of docker's (docker save) and of OCI's kind, plain or compressed with "
-        "gzip, "
-        "zstd, xz or bzip2, and directories with an OCI layout or with one image (podman save "
-        "--format docker-dir).",
+        "gzip, zstd, xz or bzip2, and directories with an OCI layout or with one image (podman "
+        "save --format docker-dir).",
     .examples = kExamples,
     .declare = DeclareLoad,
 };

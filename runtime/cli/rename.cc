@@ -1,15 +1,15 @@
 // hull rename: another name for a container.
 #include "runtime/cli/command.h"
 #include "runtime/cli/container_command.h"
+#include "runtime/container_id.h"
 #include "runtime/events.h"
 
 namespace hull::cli {
 namespace {
 
 Result<std::string> Rename(const Containers& containers, const std::string& old_name,
-                           std::string new_name) {
-  // Docker's names begin with a slash, and may be given so.
-  if (new_name.starts_with('/')) new_name.erase(0, 1);
+                           std::string_view wanted) {
+  const std::string new_name(WithoutSlash(wanted));
   HULL_ASSIGN(ContainerRecord record, containers.Load(old_name));
   HULL_TRY_WITHIN("rename " + old_name, containers.Rename(record.id, new_name));
   const std::string before = std::exchange(record.name, new_name);

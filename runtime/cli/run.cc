@@ -116,8 +116,8 @@ constinit const Command kRun = {
         "/var/run/cdi says. --annotation hull.modules=NAME[,...] loads kernel modules out of the "
         "image's "
         "/lib/modules for it. --annotation hull.dma-pool=SIZE (2m to 256m) lets devices reach so "
-        "much of the memory alone: only that is pinned, the start takes no longer than without a "
-        "device, and free memory goes back to the host; each buffer is copied, and drivers that "
+        "much of the memory alone: only that is pinned, the start costs little more than without "
+        "a device, and free memory goes back to the host; each buffer is copied, and drivers that "
         "want memory of their own in large pieces, as those of GPUs do, do not work with it.",
     .examples = kExamples,
     .exit_codes = kContainerExitCodes,

@@ -218,9 +218,7 @@ Status ReadRestart(const FlagReader& reader, const ContainerOptions& container) 
 }
 
 Status ReadNames(const FlagReader& reader, ContainerOptions& container) {
-  container.name = reader.Text(RunFlag::kName);
-  // Docker's names begin with a slash, and may be given so.
-  if (container.name.starts_with('/')) container.name.erase(0, 1);
+  container.name = WithoutSlash(reader.Text(RunFlag::kName));
   if (!container.name.empty()) HULL_TRY(CheckContainerName(container.name));
   container.hostname = reader.Text(RunFlag::kHostname);
   if (!container.hostname.empty()) HULL_TRY(CheckHostname(container.hostname));

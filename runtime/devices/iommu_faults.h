@@ -19,8 +19,8 @@ namespace hull::devices {
 
 // Whether `line`, the first of a record of /dev/kmsg ("<level>,<number>,<time>,...;<text>"; what
 // follows in it begins with a space), says that a memory or interrupt transaction of `device` was
-// refused. Only the kernel's own words count, not what
-// somebody wrote into its log. Intel's lines have no PCI domain: there `device` may be of any.
+// refused. Only the kernel's own words count, not what somebody wrote into its log. Intel's lines
+// have no PCI domain: there `device` may be of any.
 bool IsFaultOf(std::string_view line, const PciAddress& device);
 
 // Reads the log from when it was opened on. One owner, one thread.

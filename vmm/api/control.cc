@@ -38,8 +38,7 @@ constexpr std::array<std::pair<ErrorCode, std::string_view>, 11> kErrorCodes = {
 constexpr std::array<std::string_view, 2> kHotPlug = {"attach-device", "detach-device"};
 constexpr std::string_view kNoHotPlug =
     "a running VM gets no further device and loses none: without ACPI its kernel could not be "
-    "told; "
-    "name devices in \"vfio\" before the start";
+    "told; name devices in \"vfio\" before the start";
 
 constexpr JsonLimits kRequestLimits = {.size_bytes = kMaxControlLineBytes, .depth = 3};
 // An answer may quote the whole console, escaped.

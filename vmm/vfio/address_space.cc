@@ -33,10 +33,8 @@ Error CannotPin(int error_number, const GuestRange& range) {
   if (error_number != ENOMEM) return error;
   return std::move(error).WithHint(
       "all of a VM's memory is pinned when it has a device, or its pool for DMA if it has one: "
-      "raise "
-      "the locked-memory limit (ulimit -l, LimitMEMLOCK=) above it, free memory on the host, or "
-      "give "
-      "the VM less");
+      "raise the locked-memory limit (ulimit -l, LimitMEMLOCK=) above it, free memory on the host, "
+      "or give the VM less");
 }
 
 Result<std::unique_ptr<AddressSpace>> AddressSpace::Create(Host& host, const std::string& address) {
